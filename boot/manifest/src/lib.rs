@@ -1,0 +1,2 @@
+//! What `sisal` tells the kernel to run: the boot manifest.
+#![no_std]

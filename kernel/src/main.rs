@@ -1,0 +1,2 @@
+//! The Sisal kernel.
+fn main() {}

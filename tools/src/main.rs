@@ -1,0 +1,2 @@
+//! `sisal`: runs WebAssembly programs on bare metal.
+fn main() {}
