@@ -1,3 +1,19 @@
-//! WASI for programs on wasmi, with no operating system underneath.
+//! WASI for programs on wasmi, with no operating system underneath: `no_std + alloc`, no globals, no machine.
+//!
+//! The semantics live once, in the core modules ([`filesystem`], [`io`], [`clocks`], [`random`], …); the faces over
+//! them (preview 1 today) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
+//! [`clocks::Clock`], [`random::Entropy`], [`io::InputStream`], [`io::OutputStream`] and [`filesystem::Node`].
 #![no_std]
+
 extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod clocks;
+pub mod error;
+pub mod filesystem;
+pub mod io;
+pub mod random;
+pub mod types;
+
+pub use error::{Error, Result};

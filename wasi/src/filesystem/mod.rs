@@ -1,0 +1,197 @@
+//! Files: what a file system offers ([`Node`], [`File`]).
+//!
+//! A file system knows names inside one directory only; path resolution, the sandbox, symbolic links, trailing slashes
+//! and access rights are written once, above these traits. File calls are synchronous: memory never waits,
+//! and a device answers in tens of microseconds.
+
+use crate::{Error, Result, types::Nanoseconds};
+use alloc::{string::String, sync::Arc};
+use core::{any::Any, fmt, ops::ControlFlow};
+
+/// The longest name of a directory entry, in bytes (POSIX `NAME_MAX`).
+pub const NAME_MAX: usize = 255;
+
+/// A name inside one directory: valid UTF-8 of 1 to [`NAME_MAX`] bytes, without `/` and NUL, neither `.` nor `..`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name<'a>(&'a str);
+
+impl<'a> Name<'a> {
+    /// # Errors
+    /// [`Error::NameTooLong`] for a long one, [`Error::Invalid`] for what no entry can be called.
+    pub fn new(name: &'a str) -> Result<Self> {
+        match name {
+            "" | "." | ".." => Err(Error::Invalid),
+            _ if name.len() > NAME_MAX => Err(Error::NameTooLong),
+            _ if name.bytes().any(|byte| byte == b'/' || byte == 0) => Err(Error::Invalid),
+            _ => Ok(Self(name)),
+        }
+    }
+
+    /// The name's text.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    SymbolicLink,
+    /// A block device of the host.
+    BlockDevice,
+    /// A character device of the host.
+    CharacterDevice,
+    /// A FIFO of the host.
+    Fifo,
+    /// A socket of the host.
+    Socket,
+}
+
+/// What a file system knows of a node (POSIX `stat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The file system that the node is in.
+    pub device: u64,
+    /// The node's number, unique in its file system; hard links share it.
+    pub inode: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// Number of hard links.
+    pub links: u64,
+    /// Bytes in a file; bytes in a symbolic link's target.
+    pub size: u64,
+    /// Last access, wall clock.
+    pub accessed: Nanoseconds,
+    /// Last change of the content, wall clock.
+    pub modified: Nanoseconds,
+    /// Last change of the node, wall clock.
+    pub changed: Nanoseconds,
+}
+
+/// What to do with one of a node's times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetTime {
+    /// Leave it.
+    #[default]
+    Keep,
+    /// The wall clock's now.
+    Now,
+    /// This, wall clock.
+    To(Nanoseconds),
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Its bytes will be read.
+    pub read: bool,
+    /// Its bytes will be written, or its size changed.
+    pub write: bool,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The name; `.` and `..` are listed too.
+    pub name: &'a str,
+    /// The node's number, as [`Stat::inode`] has it.
+    pub inode: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// Where to go on after this entry (see [`Node::read_directory`]).
+    pub next: u64,
+}
+
+/// A node of a file system: a file, a directory, a symbolic link. A node stays usable after it has been unlinked, for as
+/// long as somebody holds it.
+///
+/// What does not apply to the node's kind fails: a directory's operations on anything else with
+/// [`Error::NotDirectory`], `open` on a directory with [`Error::IsDirectory`], `read_link` on anything but a link with
+/// [`Error::Invalid`].
+pub trait Node: Send + Sync {
+    /// For a file system to recognise its own nodes in `link` and `rename` (others: [`Error::CrossDevice`]).
+    fn as_any(&self) -> &dyn Any;
+
+    /// What is known of it; a symbolic link's own, never its target's.
+    fn stat(&self) -> Result<Stat>;
+
+    /// Sets times; a symbolic link's own.
+    fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()>;
+
+    /// Opens a regular file (or a device of the host). Never follows a symbolic link ([`Error::Loop`]).
+    fn open(&self, access: Access) -> Result<Arc<dyn File>>;
+
+    /// The entry `name` of this directory, itself: links are not followed.
+    fn lookup(&self, name: Name<'_>) -> Result<Arc<dyn Node>>;
+
+    /// Makes an empty regular file and opens it. [`Error::Exists`] when there is anything of that name.
+    fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)>;
+
+    /// Makes an empty directory. [`Error::Exists`] when there is anything of that name.
+    fn create_directory(&self, name: Name<'_>) -> Result<()>;
+
+    /// Makes a symbolic link with this text. [`Error::Exists`] when there is anything of that name.
+    fn create_symbolic_link(&self, name: Name<'_>, target: &str) -> Result<()>;
+
+    /// Makes `name` another name of `node`, which is not a directory ([`Error::NotPermitted`]).
+    fn link(&self, name: Name<'_>, node: &dyn Node) -> Result<()>;
+
+    /// Removes a name of anything but a directory ([`Error::IsDirectory`]).
+    fn unlink(&self, name: Name<'_>) -> Result<()>;
+
+    /// Removes an empty directory ([`Error::NotDirectory`], [`Error::NotEmpty`]).
+    fn remove_directory(&self, name: Name<'_>) -> Result<()>;
+
+    /// Moves `name` to `new_name` in `new_directory`, replacing what POSIX `rename` replaces.
+    fn rename(&self, name: Name<'_>, new_directory: &dyn Node, new_name: Name<'_>) -> Result<()>;
+
+    /// Gives the entries from `cookie` on to `entry` until it breaks: 0 is the start, then each [`Entry::next`].
+    /// Entries that come or go meanwhile do not make others appear twice or be missed.
+    fn read_directory(&self, cookie: u64, entry: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()>;
+
+    /// The text of a symbolic link.
+    fn read_link(&self) -> Result<String>;
+
+    /// Makes a directory's changes durable where the file system can.
+    fn sync(&self) -> Result<()>;
+}
+
+/// An open regular file. It has no position and no rights: descriptors have them. It stays usable after the file has been
+/// unlinked.
+pub trait File: Send + Sync {
+    /// What is known of it.
+    fn stat(&self) -> Result<Stat>;
+
+    /// Sets times.
+    fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()>;
+
+    /// Reads at `offset` into `buffer` and returns how many bytes; fewer than asked only at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize>;
+
+    /// Writes at `offset`, growing the file (sparsely) where needed, and returns how many bytes: fewer only when the space
+    /// ends after the first byte.
+    fn write_at(&self, buffer: &[u8], offset: u64) -> Result<usize>;
+
+    /// Writes at the file's end, atomically with other appends; returns how many bytes, and the end after them.
+    fn append(&self, buffer: &[u8]) -> Result<(usize, u64)>;
+
+    /// Cuts the file or grows it with zeros.
+    fn set_size(&self, size: u64) -> Result<()>;
+
+    /// Makes sure that writing in this range will not lack space; the file is at least `offset + len` long after it.
+    fn allocate(&self, offset: u64, len: u64) -> Result<()>;
+
+    /// Makes content durable where the file system can, and what is known of the file unless `data_only`.
+    fn sync(&self, data_only: bool) -> Result<()>;
+}
