@@ -1,2 +1,54 @@
-//! What `sisal` tells the kernel to run: the boot manifest.
+//! What `sisal` tells the kernel to run, and what the kernel answers: everything that the two must agree on.
+//!
+//! The kernel's initrd is a tar archive with [`MANIFEST_PATH`] (a [`Manifest`] as JSON), [`PROGRAM_PATH`] (the
+//! program's module) and, for each [`Source::Initrd`], the files under [`root_path`]. The running program's
+//! standard streams and the kernel's [`Status`] lines travel over the virtio-serial ports named in [`port`].
+//!
+//! No machine and no archive reader live here: the kernel and the tools bring their own.
 #![no_std]
+
+extern crate alloc;
+
+mod manifest;
+mod status;
+
+pub use manifest::{Error, FORMAT_VERSION, Limits, Manifest, Mount, Source};
+pub use status::{ParseStatusError, Status};
+
+use alloc::{format, string::String};
+
+/// Where the archive holds the [`Manifest`].
+pub const MANIFEST_PATH: &str = "sisal/manifest.json";
+
+/// Where the archive holds the program, a WebAssembly binary.
+pub const PROGRAM_PATH: &str = "sisal/program.wasm";
+
+/// Where the archive holds the files of [`Source::Initrd`]` { root }`: a directory, with no slash at its end.
+pub fn root_path(root: u32) -> String {
+    format!("root/{root}")
+}
+
+/// Names of the virtio-serial ports (VIRTIO 1.2, 5.3.6.2.6, VIRTIO_CONSOLE_PORT_NAME).
+pub mod port {
+    /// Host to guest: the program's standard input. The port closing on the host's side is the end of file.
+    pub const STDIN: &str = "org.sisal.stdin";
+    /// Guest to host: the program's standard output. The port closing on the host's side is a broken pipe.
+    pub const STDOUT: &str = "org.sisal.stdout";
+    /// Guest to host: the program's standard error, as [`STDOUT`].
+    pub const STDERR: &str = "org.sisal.stderr";
+    /// Guest to host: [`Status`](crate::Status) lines from the kernel.
+    pub const STATUS: &str = "org.sisal.status";
+}
+
+/// QEMU's `isa-debug-exit` device, with which the kernel ends the machine. Writing `v` ends QEMU with exit code
+/// `v << 1 | 1`.
+pub mod debug_exit {
+    /// The device's I/O port (`iobase=`).
+    pub const PORT: u16 = 0x501;
+    /// How many ports the device takes (`iosize=`): write 16 bits.
+    pub const SIZE: u16 = 2;
+    /// The kernel came to its ordinary end; its last [`Status`](crate::Status) line says how the program ended.
+    pub const ENDED: u16 = 0x10;
+    /// The kernel itself failed (a panic, a fault); the log on the serial port says why.
+    pub const FAILED: u16 = 0x11;
+}

@@ -1,0 +1,195 @@
+//! [`Manifest`]: the program to run and what it is given.
+
+use alloc::{string::String, vec::Vec};
+use core::{fmt, time::Duration};
+
+use log::LevelFilter;
+use serde::{Deserialize, Serialize};
+
+/// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
+/// or a tool built before the change would misread.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`] of the writer.
+    version: u32,
+    /// The program's arguments; the first is its own name (`argv[0]`).
+    pub args: Vec<String>,
+    /// The program's environment, names with values, in the order in which the program sees them.
+    pub env: Vec<(String, String)>,
+    /// The program's directories, in the order of their preopened descriptors.
+    pub mounts: Vec<Mount>,
+    /// What the program may use at most.
+    pub limits: Limits,
+    /// How much the kernel logs on the serial port.
+    pub log: LevelFilter,
+}
+
+/// A directory that the program is given (a preopen).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// The directory's name in the program.
+    pub guest: String,
+    /// Where its files are.
+    pub source: Source,
+    /// Whether the program may change nothing in it.
+    pub read_only: bool,
+}
+
+/// Where the files of a [`Mount`] are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Source {
+    /// In memory, empty at the start.
+    Empty,
+    /// In memory, with the files that the archive holds under [`root_path`](crate::root_path)`(root)` at the start.
+    Initrd {
+        /// The number of the archive's directory.
+        root: u32,
+    },
+    /// On the host, over virtio-9p.
+    Virtio9p {
+        /// The device's mount tag.
+        tag: String,
+    },
+}
+
+/// What a program may use at most. `None` is no limit but the machine's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of linear memory.
+    pub memory: Option<u64>,
+    /// Time from the program's start to its end.
+    pub timeout: Option<Duration>,
+}
+
+/// Why a manifest could not be read.
+#[derive(Debug)]
+pub enum Error {
+    /// It was written in another version of the format.
+    Version {
+        /// The version that it says it has; this crate's is [`FORMAT_VERSION`].
+        found: u32,
+    },
+    /// It is not a manifest.
+    Json(serde_json::Error),
+}
+
+impl Manifest {
+    /// A program with these arguments and nothing else: no environment, no directories, no limits, a log of
+    /// warnings and errors.
+    pub fn new(args: Vec<String>) -> Self {
+        Self {
+            version: FORMAT_VERSION,
+            args,
+            env: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits::default(),
+            log: LevelFilter::Warn,
+        }
+    }
+
+    /// The manifest as the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH).
+    ///
+    /// # Errors
+    ///
+    /// Only if memory for it cannot be had.
+    pub fn encode(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(Error::Json)
+    }
+
+    /// Reads the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Version`] if another version of the format wrote it, else [`Error::Json`] if it is not a manifest.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        /// The part that every version has, read first: the rest of another version need not make sense.
+        #[derive(Deserialize)]
+        struct Header {
+            version: u32,
+        }
+        let Header { version } = serde_json::from_slice(bytes).map_err(Error::Json)?;
+        if version != FORMAT_VERSION {
+            return Err(Error::Version { found: version });
+        }
+        serde_json::from_slice(bytes).map_err(Error::Json)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { found } => write!(
+                f,
+                "the manifest has format version {found}, and this kernel reads version {FORMAT_VERSION}: \
+                 make the image again with the `sisal` that built this kernel"
+            ),
+            Self::Json(error) => write!(f, "the manifest is malformed: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        match self {
+            Self::Version { .. } => None,
+            Self::Json(error) => Some(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{string::ToString, vec};
+
+    use super::*;
+
+    fn full() -> Manifest {
+        Manifest {
+            args: vec!["prog.wasm".into(), "a \"b\"\n".into(), "ä\u{0}".into()],
+            env: vec![("A".into(), "1=2".into()), ("B".into(), String::new())],
+            mounts: vec![
+                Mount { guest: "/tmp".into(), source: Source::Empty, read_only: false },
+                Mount { guest: "/data".into(), source: Source::Initrd { root: 3 }, read_only: true },
+                Mount {
+                    guest: ".".into(),
+                    source: Source::Virtio9p { tag: "dir0".into() },
+                    read_only: false,
+                },
+            ],
+            limits: Limits { memory: Some(u64::MAX), timeout: Some(Duration::from_nanos(1_500_000_001)) },
+            log: LevelFilter::Debug,
+            ..Manifest::new(Vec::new())
+        }
+    }
+
+    #[test]
+    fn a_manifest_survives_the_archive() {
+        for manifest in [full(), Manifest::new(vec!["x".into()])] {
+            let bytes = manifest.encode().unwrap();
+            assert_eq!(Manifest::decode(&bytes).unwrap(), manifest);
+        }
+    }
+
+    #[test]
+    fn another_version_is_named_whatever_else_it_says() {
+        let error = Manifest::decode(br#"{"version":99,"programs":[]}"#).unwrap_err();
+        assert!(matches!(error, Error::Version { found: 99 }));
+        assert!(error.to_string().contains("version 99"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused() {
+        let mut cut = full().encode().unwrap();
+        cut.pop();
+        for bytes in [&cut[..], b"", b"{}", b"\xff", br#"{"version":1}"#] {
+            assert!(matches!(Manifest::decode(bytes), Err(Error::Json(_))), "{bytes:?}");
+        }
+    }
+}
