@@ -4,6 +4,8 @@
 //! and access rights are written once, above these traits. File calls are synchronous: memory never waits,
 //! and a device answers in tens of microseconds.
 
+pub mod p9;
+
 use crate::{Error, Result, types::Nanoseconds};
 use alloc::{string::String, sync::Arc};
 use core::{any::Any, fmt, ops::ControlFlow};
