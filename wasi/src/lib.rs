@@ -9,9 +9,11 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod call;
 pub mod clocks;
 pub mod error;
 pub mod filesystem;
+pub mod guest;
 pub mod io;
 pub mod random;
 pub mod types;

@@ -1,0 +1,334 @@
+//! A guest's linear memory, and the addresses it hands to the host.
+//!
+//! An address from a guest is an allegation: [`GuestPtr`] and [`GuestSlice`] say what the guest claims to have there, and
+//! give it only by a checked access through [`GuestMemory`]. All arithmetic is checked, any alignment is accepted, values are
+//! little-endian. Nothing here knows what the bytes mean; the faces define their records with [`record!`](crate::guest).
+
+use crate::{Error, Result};
+use core::{fmt, marker::PhantomData};
+
+/// A checked view of a guest's linear memory, for the time of one host call.
+pub struct GuestMemory<'a>(&'a mut [u8]);
+
+impl<'a> GuestMemory<'a> {
+    /// A view of `bytes`; address 0 is the first.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Self(bytes)
+    }
+
+    fn get(&self, address: u32, len: usize) -> Result<&[u8]> {
+        let start = usize::try_from(address).map_err(|_| Error::Fault)?;
+        let end = start.checked_add(len).ok_or(Error::Fault)?;
+        self.0.get(start..end).ok_or(Error::Fault)
+    }
+
+    fn get_mut(&mut self, address: u32, len: usize) -> Result<&mut [u8]> {
+        let start = usize::try_from(address).map_err(|_| Error::Fault)?;
+        let end = start.checked_add(len).ok_or(Error::Fault)?;
+        self.0.get_mut(start..end).ok_or(Error::Fault)
+    }
+}
+
+/// A value with one fixed little-endian encoding in guest memory.
+pub trait Plain: Copy {
+    /// Bytes it takes, padding included.
+    const SIZE: usize;
+
+    /// Decodes the first [`SIZE`](Self::SIZE) bytes of `bytes`; `None` if there are fewer.
+    fn load(bytes: &[u8]) -> Option<Self>;
+
+    /// Encodes into the first [`SIZE`](Self::SIZE) bytes of `bytes`; `None` if there are fewer.
+    fn store(self, bytes: &mut [u8]) -> Option<()>;
+}
+
+macro_rules! plain_integers {
+    ($($integer:ty)*) => {$(
+        impl Plain for $integer {
+            const SIZE: usize = size_of::<Self>();
+
+            #[inline]
+            fn load(bytes: &[u8]) -> Option<Self> {
+                bytes.first_chunk().copied().map(Self::from_le_bytes)
+            }
+
+            #[inline]
+            fn store(self, bytes: &mut [u8]) -> Option<()> {
+                *bytes.first_chunk_mut()? = self.to_le_bytes();
+                Some(())
+            }
+        }
+    )*};
+}
+plain_integers!(u8 u16 u32 u64);
+
+/// The address of a `T`, as a guest alleges.
+pub struct GuestPtr<T> {
+    address: u32,
+    pointee: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for GuestPtr<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for GuestPtr<T> {}
+
+impl<T> fmt::Debug for GuestPtr<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.address)
+    }
+}
+
+impl<T> GuestPtr<T> {
+    /// The allegation that there is a `T` at `address`.
+    pub const fn new(address: u32) -> Self {
+        Self { address, pointee: PhantomData }
+    }
+
+    /// `len` of `T` in a row from here.
+    pub const fn slice(self, len: u32) -> GuestSlice<T> {
+        GuestSlice { start: self, len }
+    }
+}
+
+impl<T: Plain> GuestPtr<T> {
+    /// Reads the value.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] unless all of it is inside of the memory. So for all accesses in this module.
+    pub fn read(self, memory: &GuestMemory<'_>) -> Result<T> {
+        T::load(memory.get(self.address, T::SIZE)?).ok_or(Error::Fault)
+    }
+
+    /// Writes the value.
+    pub fn write(self, memory: &mut GuestMemory<'_>, value: T) -> Result<()> {
+        value.store(memory.get_mut(self.address, T::SIZE)?).ok_or(Error::Fault)
+    }
+
+    /// Makes sure that [`write`](Self::write) will work: for a function that must not act and then find that it cannot
+    /// say so.
+    pub fn check(self, memory: &GuestMemory<'_>) -> Result<()> {
+        memory.get(self.address, T::SIZE).map(|_| ())
+    }
+}
+
+/// `len` values of type `T` in a row, as a guest alleges.
+pub struct GuestSlice<T> {
+    start: GuestPtr<T>,
+    len: u32,
+}
+
+impl<T> Clone for GuestSlice<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for GuestSlice<T> {}
+
+impl<T> fmt::Debug for GuestSlice<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}[{}]", self.start, self.len)
+    }
+}
+
+impl<T> GuestSlice<T> {
+    /// Number of values.
+    pub const fn len(self) -> u32 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// Its beginning: at most `len` values.
+    pub fn truncated(self, len: u32) -> Self {
+        Self { len: self.len.min(len), ..self }
+    }
+}
+
+impl<T: Plain> GuestSlice<T> {
+    fn byte_len(self) -> Result<usize> {
+        let len = usize::try_from(self.len).map_err(|_| Error::Fault)?;
+        len.checked_mul(T::SIZE).ok_or(Error::Fault)
+    }
+
+    /// Makes sure that all of it is inside of the memory.
+    pub fn check(self, memory: &GuestMemory<'_>) -> Result<()> {
+        memory.get(self.start.address, self.byte_len()?).map(|_| ())
+    }
+
+    /// Reads the values one after the other.
+    pub fn values<'m>(self, memory: &'m GuestMemory<'_>) -> Result<impl Iterator<Item = T> + 'm>
+    where
+        T: 'm,
+    {
+        Ok(memory.get(self.start.address, self.byte_len()?)?.chunks_exact(T::SIZE).filter_map(T::load))
+    }
+
+    /// Where the value at `index` is alleged to be; [`Error::Fault`] outside of the slice.
+    pub fn at(self, index: u32) -> Result<GuestPtr<T>> {
+        if index >= self.len {
+            return Err(Error::Fault);
+        }
+        let size = u32::try_from(T::SIZE).map_err(|_| Error::Fault)?;
+        let offset = index.checked_mul(size).ok_or(Error::Fault)?;
+        self.start.address.checked_add(offset).map(GuestPtr::new).ok_or(Error::Fault)
+    }
+}
+
+impl GuestSlice<u8> {
+    /// The bytes.
+    pub fn bytes<'m>(self, memory: &'m GuestMemory<'_>) -> Result<&'m [u8]> {
+        memory.get(self.start.address, self.byte_len()?)
+    }
+
+    /// The bytes, to write.
+    pub fn bytes_mut<'m>(self, memory: &'m mut GuestMemory<'_>) -> Result<&'m mut [u8]> {
+        memory.get_mut(self.start.address, self.byte_len()?)
+    }
+
+    /// The bytes as text.
+    ///
+    /// # Errors
+    /// [`Error::IllegalSequence`] unless they are UTF-8.
+    pub fn text<'m>(self, memory: &'m GuestMemory<'_>) -> Result<&'m str> {
+        core::str::from_utf8(self.bytes(memory)?).map_err(|_| Error::IllegalSequence)
+    }
+}
+
+/// One buffer of a vectored read or write (`iovec`, `ciovec`).
+#[derive(Clone, Copy, Debug)]
+pub struct IoVec(GuestSlice<u8>);
+
+impl IoVec {
+    /// The buffer.
+    pub const fn buffer(self) -> GuestSlice<u8> {
+        self.0
+    }
+}
+
+impl Plain for IoVec {
+    const SIZE: usize = 8;
+
+    #[inline]
+    fn load(bytes: &[u8]) -> Option<Self> {
+        let address = u32::load(bytes)?;
+        let len = u32::load(bytes.get(4..)?)?;
+        Some(Self(GuestPtr::new(address).slice(len)))
+    }
+
+    #[inline]
+    fn store(self, bytes: &mut [u8]) -> Option<()> {
+        self.0.start.address.store(bytes)?;
+        self.0.len.store(bytes.get_mut(4..)?)
+    }
+}
+
+/// The most buffers that one vectored call looks at; the rest is for the next call, as after any partial read or write.
+pub const IO_VECTORS_MAX: u32 = 1024;
+
+/// The most bytes that one call moves, so that it cannot hold the processor for long.
+pub const IO_BYTES_MAX: u32 = 4 << 20;
+
+/// The buffers of a vectored read or write, all of them checked.
+#[derive(Clone, Copy, Debug)]
+pub struct IoVecs {
+    vectors: GuestSlice<IoVec>,
+    total: u32,
+}
+
+impl IoVecs {
+    /// Checks the first [`IO_VECTORS_MAX`] of `vectors` and the buffers they name.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the lengths' sum does not fit 32 bits, [`Error::Fault`] when any is outside of the memory.
+    pub fn new(vectors: GuestSlice<IoVec>, memory: &GuestMemory<'_>) -> Result<Self> {
+        vectors.check(memory)?;
+        let vectors = vectors.truncated(IO_VECTORS_MAX);
+        let mut total = 0u32;
+        for vector in vectors.values(memory)? {
+            total = total.checked_add(vector.buffer().len()).ok_or(Error::Invalid)?;
+        }
+        for vector in vectors.values(memory)? {
+            vector.buffer().check(memory)?;
+        }
+        Ok(Self { vectors, total })
+    }
+
+    /// Bytes in all buffers together.
+    pub const fn total(self) -> u32 {
+        self.total
+    }
+
+    /// Calls `transfer` with each buffer in turn, at most [`IO_BYTES_MAX`] bytes in all, until one moves fewer bytes than
+    /// asked. Returns how many were moved: an error after the first byte is left for the next call to meet.
+    ///
+    /// `transfer` gets the memory too, because a read writes into it.
+    pub fn transfer(
+        self,
+        memory: &mut GuestMemory<'_>,
+        mut transfer: impl FnMut(&mut GuestMemory<'_>, GuestSlice<u8>) -> core::task::Poll<Result<usize>>,
+    ) -> core::task::Poll<Result<u32>> {
+        use core::task::Poll;
+        let mut moved = 0u32;
+        for index in 0..self.vectors.len() {
+            // A read may have overwritten the vectors themselves: each is loaded, and checked, anew.
+            let vector = match self.vectors.at(index).and_then(|pointer| pointer.read(memory)) {
+                Ok(vector) => vector,
+                Err(error) => return Poll::Ready(if moved > 0 { Ok(moved) } else { Err(error) }),
+            };
+            let buffer = vector.buffer().truncated(IO_BYTES_MAX.saturating_sub(moved));
+            if buffer.is_empty() {
+                continue;
+            }
+            match transfer(memory, buffer) {
+                Poll::Ready(Ok(count)) => {
+                    let count = u32::try_from(count).unwrap_or(u32::MAX).min(buffer.len());
+                    moved = moved.saturating_add(count);
+                    if count < buffer.len() {
+                        break;
+                    }
+                }
+                _ if moved > 0 => break,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(moved))
+    }
+}
+
+/// Defines records as they lie in guest memory: `name: type = offset`, and the size. Padding is written as zeros.
+#[allow(unused_macros)]
+macro_rules! record {
+    ($($(#[$meta:meta])* pub struct $name:ident: $size:literal {
+        $($(#[$field_meta:meta])* $field:ident: $type:ty = $offset:literal,)*
+    })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+        }
+
+        impl $crate::guest::Plain for $name {
+            const SIZE: usize = $size;
+
+            fn load(bytes: &[u8]) -> Option<Self> {
+                Some(Self { $($field: <$type as $crate::guest::Plain>::load(bytes.get($offset..)?)?,)* })
+            }
+
+            fn store(self, bytes: &mut [u8]) -> Option<()> {
+                bytes.get_mut(..$size)?.fill(0);
+                $(self.$field.store(bytes.get_mut($offset..)?)?;)*
+                Some(())
+            }
+        }
+    )*};
+}
+#[allow(unused_imports)]
+pub(crate) use record;
