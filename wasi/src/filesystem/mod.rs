@@ -1,8 +1,15 @@
-//! Files: what a file system offers ([`Node`], [`File`]).
+//! Files: what a file system offers ([`Node`], [`File`]), and the descriptors that every face uses ([`Directory`],
+//! [`OpenFile`]).
 //!
 //! A file system knows names inside one directory only; path resolution, the sandbox, symbolic links, trailing slashes
-//! and access rights are written once, above these traits. File calls are synchronous: memory never waits,
+//! and permissions are written once, above these traits. File calls are synchronous: memory never waits,
 //! and a device answers in tens of microseconds.
+
+mod descriptor;
+mod resolve;
+
+pub use descriptor::{Descriptor, Directory, DirectoryEntry, OpenFile, OpenFlags, Permissions, SeekFrom};
+pub use resolve::{PATH_MAX, SYMBOLIC_LINKS_MAX};
 
 pub mod p9;
 
@@ -102,11 +109,11 @@ pub struct Access {
     pub write: bool,
 }
 
-/// An entry of a directory.
+/// An entry of a directory, as a file system lists it: without `.` and `..`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// The name; `.` and `..` are listed too.
-    pub name: &'a str,
+    /// The name.
+    pub name: Name<'a>,
     /// The node's number, as [`Stat::inode`] has it.
     pub inode: u64,
     /// What it is.
@@ -125,6 +132,9 @@ pub trait Node: Send + Sync {
     /// For a file system to recognise its own nodes in `link` and `rename` (others: [`Error::CrossDevice`]).
     fn as_any(&self) -> &dyn Any;
 
+    /// What it is. Known since the node was found, and never changes: path resolution asks for it at each step.
+    fn kind(&self) -> Kind;
+
     /// What is known of it; a symbolic link's own, never its target's.
     fn stat(&self) -> Result<Stat>;
 
@@ -132,6 +142,7 @@ pub trait Node: Send + Sync {
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()>;
 
     /// Opens a regular file (or a device of the host). Never follows a symbolic link ([`Error::Loop`]).
+    /// An access that asks for nothing still opens: for its `stat` and times.
     fn open(&self, access: Access) -> Result<Arc<dyn File>>;
 
     /// The entry `name` of this directory, itself: links are not followed.
@@ -143,7 +154,7 @@ pub trait Node: Send + Sync {
     /// Makes an empty directory. [`Error::Exists`] when there is anything of that name.
     fn create_directory(&self, name: Name<'_>) -> Result<()>;
 
-    /// Makes a symbolic link with this text. [`Error::Exists`] when there is anything of that name.
+    /// Makes a symbolic link with this text, which is neither empty nor holds a NUL. [`Error::Exists`] when there is anything of that name.
     fn create_symbolic_link(&self, name: Name<'_>, target: &str) -> Result<()>;
 
     /// Makes `name` another name of `node`, which is not a directory ([`Error::NotPermitted`]).
@@ -155,11 +166,13 @@ pub trait Node: Send + Sync {
     /// Removes an empty directory ([`Error::NotDirectory`], [`Error::NotEmpty`]).
     fn remove_directory(&self, name: Name<'_>) -> Result<()>;
 
-    /// Moves `name` to `new_name` in `new_directory`, replacing what POSIX `rename` replaces.
+    /// Moves `name` to `new_name` in `new_directory`, replacing what POSIX `rename` replaces. [`Error::Invalid`] for a
+    /// directory that would move into itself.
     fn rename(&self, name: Name<'_>, new_directory: &dyn Node, new_name: Name<'_>) -> Result<()>;
 
-    /// Gives the entries from `cookie` on to `entry` until it breaks: 0 is the start, then each [`Entry::next`].
-    /// Entries that come or go meanwhile do not make others appear twice or be missed.
+    /// Gives the entries from `cookie` on to `entry` until it breaks: 0 is the start, then each [`Entry::next`], which
+    /// is never 0. `.` and `..` are not given, and names that are not a [`Name`] (not UTF-8) are skipped: a guest could
+    /// not spell them. Entries that come or go meanwhile do not make others appear twice or be missed.
     fn read_directory(&self, cookie: u64, entry: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>) -> Result<()>;
 
     /// The text of a symbolic link.

@@ -1,0 +1,148 @@
+//! Path resolution: from a directory and a guest's path to a node, component by component, and never out of the directory.
+//!
+//! Symbolic links are expanded here and nowhere below; a file system is asked for one name in one directory at a time. What
+//! leads outside, however it gets there, is [`Error::NotPermitted`]: an absolute path or link target, and a `..` at the
+//! starting directory. The work is bounded by [`PATH_MAX`] and [`SYMBOLIC_LINKS_MAX`].
+
+use super::{Kind, Name, Node};
+use crate::{Error, Result};
+use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
+
+/// The longest path in bytes, the texts of all symbolic links on the way included (POSIX `PATH_MAX`).
+pub const PATH_MAX: usize = 4096;
+
+/// How many symbolic links are followed in one path (POSIX `SYMLOOP_MAX`; Linux has 40 too).
+pub const SYMBOLIC_LINKS_MAX: usize = 40;
+
+/// What to do with the last component of a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Last {
+    /// Do not look it up: the caller makes, removes or moves it by name.
+    Leave,
+    /// Look it up, but do not follow it, unless the path ends in a slash.
+    Find,
+    /// Look it up and follow it.
+    Follow,
+}
+
+/// Where a path leads.
+pub(super) struct Resolved {
+    /// The directory that has the last component; or, when there is no `name`, the place itself.
+    pub directory: Arc<dyn Node>,
+    /// The last component; none for a path that ends in `.` or `..`.
+    pub name: Option<String>,
+    /// What was found there; always none with [`Last::Leave`].
+    pub node: Option<Arc<dyn Node>>,
+    /// The path ends in a slash: it asks for a directory.
+    pub slash: bool,
+}
+
+impl Resolved {
+    /// The last component as a name, or `error` for a path that ends in `.` or `..`.
+    pub(super) fn name_or(&self, error: Error) -> Result<Name<'_>> {
+        // Checked by `resolve`.
+        self.name.as_deref().map(Name).ok_or(error)
+    }
+
+    /// The node, which must be there.
+    pub(super) fn into_node(self) -> Result<Arc<dyn Node>> {
+        match (self.node, self.name) {
+            (Some(node), _) => Ok(node),
+            (None, None) => Ok(self.directory),
+            (None, Some(_)) => Err(Error::NoEntry),
+        }
+    }
+}
+
+/// A text of which components are still to be walked: the path, or a link's target.
+struct Text<'p> {
+    text: Cow<'p, str>,
+    position: usize,
+}
+
+impl Text<'_> {
+    /// The next component, and whether a slash follows it; the slashes are consumed too.
+    fn next(&mut self) -> Option<(&str, bool)> {
+        let rest = self.text.get(self.position..).filter(|rest| !rest.is_empty())?;
+        let (component, tail) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let after = tail.trim_start_matches('/');
+        self.position = self.text.len() - after.len();
+        Some((component, !tail.is_empty()))
+    }
+
+    fn is_done(&self) -> bool {
+        self.position >= self.text.len()
+    }
+}
+
+/// Resolves `path` from `start`, a directory.
+///
+/// # Errors
+/// [`Error::NoEntry`] for an empty path and for a missing component (a missing last one is not an error here),
+/// [`Error::NotDirectory`], [`Error::NotPermitted`] for what leads outside, [`Error::Loop`], [`Error::NameTooLong`],
+/// [`Error::Invalid`] for a NUL, and the file system's own.
+pub(super) fn resolve(start: &Arc<dyn Node>, path: &str, last: Last) -> Result<Resolved> {
+    let mut budget = PATH_MAX;
+    let mut links = SYMBOLIC_LINKS_MAX;
+    // The links being expanded, innermost last, and the directories walked through: `..` goes back to where the walk came
+    // from, so that a directory that is moved meanwhile leads nobody outside.
+    let mut texts = Vec::new();
+    let mut above: Vec<Arc<dyn Node>> = Vec::new();
+    let mut directory = start.clone();
+    let mut slash = false;
+    push(&mut texts, &mut budget, Cow::Borrowed(path))?;
+
+    while let Some(text) = texts.last_mut() {
+        let Some((component, slash_follows)) = text.next() else {
+            texts.pop();
+            continue;
+        };
+        // Owned, because the text may go before the component is done with.
+        let component = String::from(component);
+        while texts.pop_if(|text| text.is_done()).is_some() {}
+        let is_last = texts.is_empty();
+        slash |= is_last && slash_follows;
+
+        match component.as_str() {
+            "." => continue,
+            ".." => {
+                directory = above.pop().ok_or(Error::NotPermitted)?;
+                continue;
+            }
+            _ => {}
+        }
+        let name = Name::new(&component)?;
+        if is_last && last == Last::Leave {
+            return Ok(Resolved { directory, name: Some(component), node: None, slash });
+        }
+        let node = match directory.lookup(name) {
+            Err(Error::NoEntry) if is_last => {
+                return Ok(Resolved { directory, name: Some(component), node: None, slash });
+            }
+            found => found?,
+        };
+        match node.kind() {
+            Kind::SymbolicLink if !is_last || slash || last == Last::Follow => {
+                links = links.checked_sub(1).ok_or(Error::Loop)?;
+                push(&mut texts, &mut budget, Cow::Owned(node.read_link()?))?;
+            }
+            Kind::Directory if !is_last => above.push(core::mem::replace(&mut directory, node)),
+            kind if kind != Kind::Directory && (!is_last || slash) => return Err(Error::NotDirectory),
+            _ => return Ok(Resolved { directory, name: Some(component), node: Some(node), slash }),
+        }
+    }
+    Ok(Resolved { directory, name: None, node: None, slash })
+}
+
+/// Begins to walk `text`.
+fn push<'p>(texts: &mut Vec<Text<'p>>, budget: &mut usize, text: Cow<'p, str>) -> Result<()> {
+    if text.is_empty() {
+        return Err(Error::NoEntry);
+    }
+    if text.starts_with('/') {
+        return Err(Error::NotPermitted);
+    }
+    *budget = budget.checked_sub(text.len()).ok_or(Error::NameTooLong)?;
+    texts.push(Text { text, position: 0 });
+    Ok(())
+}
