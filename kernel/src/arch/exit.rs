@@ -1,0 +1,40 @@
+//! The end of the machine.
+
+use crate::logger;
+use spin::Once;
+use x86_64::instructions::port::Port;
+use x86_64::instructions::{hlt, interrupts};
+
+/// `isa-debug-exit` at `iobase=0x501,iosize=2`: QEMU ends with `2 * value + 1`.
+const DEBUG_EXIT: u16 = 0x501;
+
+static POWER_OFF: Once<fn()> = Once::new();
+
+/// Status codes of the kernel's own.
+pub struct ExitCode;
+
+impl ExitCode {
+    /// The kernel panicked.
+    pub const PANIC: u16 = 0x40;
+    /// The processor reported a fault.
+    pub const FAULT: u16 = 0x41;
+}
+
+/// Says how [`exit`] powers off a machine that has no `isa-debug-exit` (ACPI).
+pub fn set_power_off(power_off: fn()) {
+    POWER_OFF.call_once(|| power_off);
+}
+
+/// Ends the machine: by `isa-debug-exit`, which tells the host `code`; else by powering off; else it stops.
+pub fn exit(code: u16) -> ! {
+    interrupts::disable();
+    // SAFETY: the device's port; a machine without it ignores the write.
+    unsafe { Port::new(DEBUG_EXIT).write(code) };
+    if let Some(power_off) = POWER_OFF.get() {
+        power_off();
+    }
+    logger::emergency(format_args!("machine halted\n"));
+    loop {
+        hlt();
+    }
+}

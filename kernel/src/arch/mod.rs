@@ -1,0 +1,16 @@
+//! The processor: segments and stacks, exceptions, interrupts, the end of the machine, and the memory functions
+//! that the compiler calls.
+
+mod exceptions;
+mod exit;
+pub mod interrupts;
+mod intrinsics;
+mod segments;
+
+pub use exit::{ExitCode, exit};
+
+/// Sets up what the processor needs before anything may go wrong: after this, a fault is reported.
+pub fn init() {
+    segments::init();
+    exceptions::init();
+}
