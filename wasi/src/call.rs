@@ -9,6 +9,7 @@
 use crate::{
     Result,
     guest::{GuestMemory, GuestPtr},
+    limits::Limiter,
 };
 use alloc::boxed::Box;
 use core::{
@@ -16,14 +17,15 @@ use core::{
     task::{Context, Poll, Waker},
 };
 use wasmi::{
-    AsContextMut, Caller, Linker, Memory, Val, WasmRet, WasmTy,
-    errors::{HostError, LinkerError},
+    AsContextMut, Caller, Func, FuncType, Memory, Store, Val, WasmRet, WasmTy, WasmTyList, errors::HostError,
 };
 
 /// The data of a guest's `wasmi::Store`: the host's state `S`, and what host calls need.
 pub struct StoreData<S> {
     /// What the host functions work on.
     pub state: S,
+    /// What wasmi asks when the guest grows; home of its linear memory.
+    pub(crate) limiter: Limiter,
     memory: Option<Memory>,
     waker: Waker,
     parked: Option<Repeat<S>>,
@@ -35,8 +37,8 @@ type Repeat<S> =
 
 impl<S> StoreData<S> {
     /// Data with no memory known yet: the first host call finds the export `memory`.
-    pub fn new(state: S) -> Self {
-        Self { state, memory: None, waker: Waker::noop().clone(), parked: None }
+    pub fn new(state: S, limiter: Limiter) -> Self {
+        Self { state, limiter, memory: None, waker: Waker::noop().clone(), parked: None }
     }
 
     /// Who is woken when a call that parks can go on. The driver sets it before it runs the guest.
@@ -130,16 +132,23 @@ pub trait Return: Sized {
 
 /// A poll-style function that a guest can import. `A` is the tuple of its arguments.
 pub trait HostFunction<S, A>: Copy + Send + Sync + 'static {
-    /// Makes it `module`.`name` for the guests of `linker`.
-    ///
-    /// # Errors
-    /// If there is one of that name already.
-    fn define(
-        self,
-        linker: &mut Linker<StoreData<S>>,
-        module: &str,
-        name: &str,
-    ) -> core::result::Result<(), LinkerError>;
+    /// Its form for programs: of what type it is, and how it is made in a store.
+    fn import(self) -> HostImport<S>;
+}
+
+/// A host function that is not in a store yet. A program finds its imports once, and makes them in the store of every
+/// run, with no name looked up again.
+pub struct HostImport<S: 'static> {
+    /// The type that an import of it must have.
+    pub ty: FuncType,
+    make: Box<dyn Fn(&mut Store<StoreData<S>>) -> Func + Send + Sync>,
+}
+
+impl<S> HostImport<S> {
+    /// Makes it in `store`.
+    pub fn make(&self, store: &mut Store<StoreData<S>>) -> Func {
+        (self.make)(store)
+    }
 }
 
 macro_rules! host_functions {
@@ -152,12 +161,7 @@ macro_rules! host_functions {
             core::result::Result<R::Wasm, wasmi::Error>: WasmRet,
             $($argument: Argument,)*
         {
-            fn define(
-                self,
-                linker: &mut Linker<StoreData<S>>,
-                module: &str,
-                name: &str,
-            ) -> core::result::Result<(), LinkerError> {
+            fn import(self) -> HostImport<S> {
                 #[allow(non_snake_case)]
                 let function = move |caller: Caller<'_, StoreData<S>>, $($argument: $argument::Wasm),*| {
                     $(let $argument = match $argument::decode($argument) {
@@ -166,7 +170,13 @@ macro_rules! host_functions {
                     };)*
                     enter(caller, move |call| self(call, $($argument),*))
                 };
-                linker.func_wrap(module, name, function).map(|_| ())
+                HostImport {
+                    ty: FuncType::new(
+                        <($($argument::Wasm,)*) as WasmTyList>::types(),
+                        <<core::result::Result<R::Wasm, wasmi::Error> as WasmRet>::Ok as WasmTyList>::types(),
+                    ),
+                    make: Box::new(move |store| Func::wrap(store, function)),
+                }
             }
         }
     )*};
@@ -247,7 +257,7 @@ pub fn poll_parked<S: 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Error;
+    use crate::{Error, Limits};
     use alloc::{sync::Arc, task::Wake};
     use core::sync::atomic::{AtomicUsize, Ordering};
     use wasmi::{Engine, Module, ResumableCall, Store};
@@ -297,8 +307,6 @@ mod tests {
 
     fn guest(state: u32) -> (Store<StoreData<u32>>, wasmi::Instance) {
         let engine = Engine::default();
-        let mut linker = Linker::new(&engine);
-        HostFunction::define(add, &mut linker, "host", "add").unwrap();
         let wasm = wat::parse_str(
             r#"(module (import "host" "add" (func $add (param i32 i64 i32) (result i32))) (memory (export "memory") 1)
                 (func (export "run") (param i32) (result i32)
@@ -306,9 +314,10 @@ mod tests {
                              (i32.mul (i32.const 10) (i32.load (i32.const 16))))))"#,
         )
         .unwrap();
-        let mut store = Store::new(&engine, StoreData::new(state));
+        let mut store = Store::new(&engine, StoreData::new(state, Limiter::new(&Limits::unlimited())));
         let module = Module::new(&engine, &wasm).unwrap();
-        let instance = linker.instantiate_and_start(&mut store, &module).unwrap();
+        let add = HostFunction::import(add).make(&mut store);
+        let instance = wasmi::Instance::new(&mut store, &module, &[add.into()]).unwrap();
         (store, instance)
     }
 

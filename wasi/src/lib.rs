@@ -11,11 +11,18 @@ extern crate std;
 
 pub mod call;
 pub mod clocks;
+mod driver;
+mod engine;
 pub mod error;
 pub mod filesystem;
 pub mod guest;
 pub mod io;
+pub mod limits;
+pub mod memory;
 pub mod random;
 pub mod types;
 
+pub use driver::Outcome;
+pub use engine::Engine;
 pub use error::{Error, Result};
+pub use limits::{Limit, Limits};

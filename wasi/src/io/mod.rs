@@ -4,6 +4,12 @@
 //! Every call is poll-style. `Pending` means that nothing has happened, that the task's waker is registered, and that
 //! the same call may be made again: so a host call that parks a guest is simply repeated when the guest wakes.
 
+mod buffer;
+mod pipe;
+
+pub use buffer::{BytesInput, BytesOutput, NullOutput};
+pub use pipe::{PipeReader, PipeWriter, pipe};
+
 use crate::Result;
 use core::task::{Context, Poll};
 

@@ -1,0 +1,270 @@
+//! What one run may use, what happened when that was not enough, and the hook by which wasmi asks.
+
+use crate::memory::Region;
+use alloc::boxed::Box;
+use core::{fmt, time::Duration};
+use wasmi::{
+    ResourceLimiter,
+    errors::{MemoryError, TableError},
+};
+use wasmi_core::LimiterError;
+
+/// What one run of a program may use. `None` is "without limit".
+///
+/// The default is closed and the same everywhere: 64 MiB of linear memory, 10 s, 1,000,000 table elements, 1,024
+/// descriptors, 16 MiB of captured output per stream; fuel is not limited. The depth of the stack is the
+/// [`Engine`](crate::Engine)'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of linear memory. Growing beyond fails in the guest (`memory.grow` gives -1).
+    pub memory: Option<u64>,
+    /// From the start to the end, on the monotonic clock, waiting included.
+    pub time: Option<Duration>,
+    /// wasmi's fuel: about one unit for each instruction. The same program with the same input uses the same.
+    pub fuel: Option<u64>,
+    /// Elements of tables (functions that can be called indirectly, references).
+    pub table_elements: Option<u64>,
+    /// Descriptors that are open at once.
+    pub descriptors: Option<u32>,
+    /// Bytes that each of stdout and stderr may hold where the run captures them.
+    pub output: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: Some(64 << 20),
+            time: Some(Duration::from_secs(10)),
+            fuel: None,
+            table_elements: Some(1_000_000),
+            descriptors: Some(1_024),
+            output: Some(16 << 20),
+        }
+    }
+}
+
+impl Limits {
+    /// No limit at all: for programs that are trusted like one's own.
+    pub const fn unlimited() -> Self {
+        Self { memory: None, time: None, fuel: None, table_elements: None, descriptors: None, output: None }
+    }
+
+    /// Sets [`memory`](Self::memory).
+    pub fn with_memory(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.memory = bytes.into();
+        self
+    }
+
+    /// Sets [`time`](Self::time).
+    pub fn with_time(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.time = time.into();
+        self
+    }
+
+    /// Sets [`fuel`](Self::fuel).
+    pub fn with_fuel(mut self, fuel: impl Into<Option<u64>>) -> Self {
+        self.fuel = fuel.into();
+        self
+    }
+
+    /// Sets [`table_elements`](Self::table_elements).
+    pub fn with_table_elements(mut self, elements: impl Into<Option<u64>>) -> Self {
+        self.table_elements = elements.into();
+        self
+    }
+
+    /// Sets [`descriptors`](Self::descriptors).
+    pub fn with_descriptors(mut self, descriptors: impl Into<Option<u32>>) -> Self {
+        self.descriptors = descriptors.into();
+        self
+    }
+
+    /// Sets [`output`](Self::output).
+    pub fn with_output(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.output = bytes.into();
+        self
+    }
+}
+
+/// A limit that a run came up against, with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Limit {
+    /// [`Limits::memory`], in bytes.
+    Memory(u64),
+    /// The machine has no memory left for the guest, below [`Limits::memory`].
+    MachineMemory,
+    /// [`Limits::time`].
+    Time(Duration),
+    /// [`Limits::fuel`].
+    Fuel(u64),
+    /// [`Limits::table_elements`].
+    TableElements(u64),
+    /// The [`Engine`](crate::Engine)'s limits of the stack.
+    Stack,
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(bytes) => write!(f, "the limit of linear memory ({})", Bytes(*bytes)),
+            Self::MachineMemory => f.write_str("the machine's memory"),
+            Self::Time(time) => write!(f, "the time limit ({time:?})"),
+            Self::Fuel(fuel) => write!(f, "the fuel limit ({fuel})"),
+            Self::TableElements(elements) => write!(f, "the limit of table elements ({elements})"),
+            Self::Stack => f.write_str("the limit of the stack (calls nested too deep)"),
+        }
+    }
+}
+
+/// Bytes as a person reads them.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes != 0 && bytes.is_multiple_of(1 << 30) => write!(f, "{} GiB", bytes >> 30),
+            bytes if bytes != 0 && bytes.is_multiple_of(1 << 20) => write!(f, "{} MiB", bytes >> 20),
+            bytes if bytes != 0 && bytes.is_multiple_of(1 << 10) => write!(f, "{} KiB", bytes >> 10),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}
+
+/// Memories and tables that one run may have. A program has one of each as a rule.
+const MAX_MEMORIES: usize = 16;
+const MAX_TABLES: usize = 256;
+
+/// Answers wasmi when a guest grows a memory or a table, and commits the machine's memory for it.
+pub struct Limiter {
+    memory: Usage,
+    tables: Usage,
+    /// The home of the program's memory, if the machine has one for it. Part of the store's data: it lives as long as
+    /// the store.
+    region: Option<Box<dyn Region>>,
+    refused: Option<Limit>,
+}
+
+/// What is used of a limit, over all memories or all tables.
+struct Usage {
+    limit: u64,
+    used: u64,
+    /// What was granted last: wasmi takes it back when the growth fails after all, as it does whenever the
+    /// fuel does not suffice for it; then it asks again later.
+    last: u64,
+}
+
+impl Usage {
+    fn new(limit: Option<u64>) -> Self {
+        Self { limit: limit.unwrap_or(u64::MAX), used: 0, last: 0 }
+    }
+
+    fn grant(&mut self, current: usize, desired: usize) -> bool {
+        let more = (desired as u64).saturating_sub(current as u64);
+        match self.used.checked_add(more) {
+            Some(used) if used <= self.limit => {
+                self.used = used;
+                self.last = more;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn take_back(&mut self) {
+        self.used = self.used.saturating_sub(self.last);
+        self.last = 0;
+    }
+}
+
+impl Limiter {
+    /// The hook for these limits.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            memory: Usage::new(limits.memory),
+            tables: Usage::new(limits.table_elements),
+            region: None,
+            refused: None,
+        }
+    }
+
+    /// Gives the program's memory its home.
+    pub(crate) fn set_region(&mut self, region: Box<dyn Region>) -> &dyn Region {
+        &**self.region.insert(region)
+    }
+
+    /// The limit that refused the guest something, if one did.
+    pub(crate) fn refused(&self) -> Option<Limit> {
+        self.refused
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        if !self.memory.grant(current, desired) {
+            self.refused = Some(Limit::Memory(self.memory.limit));
+            return Ok(false);
+        }
+        if let Some(region) = &mut self.region
+            && !(desired <= region.size() && region.commit(desired))
+        {
+            self.memory.take_back();
+            self.refused = Some(Limit::MachineMemory);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
+        self.memory.take_back();
+        if matches!(error, MemoryError::OutOfSystemMemory) {
+            self.refused = Some(Limit::MachineMemory);
+        }
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let granted = self.tables.grant(current, desired);
+        if !granted {
+            self.refused = Some(Limit::TableElements(self.tables.limit));
+        }
+        Ok(granted)
+    }
+
+    fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
+        self.tables.take_back();
+        if matches!(error, TableError::OutOfSystemMemory) {
+            self.refused = Some(Limit::MachineMemory);
+        }
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+}
