@@ -1,0 +1,82 @@
+//! Builds what `sisal` has in it: the kernel and the tour, each by a cargo call of its own.
+//!
+//! They cannot be dependencies: the kernel is freestanding and must not get the features that the host's crates ask
+//! for, and the tour is a WebAssembly program.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+fn main() {
+    let tools = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    let root = tools.parent().expect("tools/ is in the workspace");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    // One for all profiles of the host's crates: the results are the same, and the kernel takes minutes.
+    let target = target_directory(&out).join("sisal-embedded");
+
+    // All that the kernel may be made of; what else changes there costs a cargo call that finds nothing to do.
+    for path in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "boot", "kernel", "wasi", "component"] {
+        let path = root.join(path);
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    println!("cargo::rerun-if-changed={}", tools.join("build.rs").display());
+    for path in ["tour/Cargo.toml", "tour/Cargo.lock", "tour/src"] {
+        println!("cargo::rerun-if-changed={}", tools.join(path).display());
+    }
+
+    let kernel = ["--package=kernel", "--profile=kernel", "--config=profile.kernel.strip=\"symbols\""];
+    build("the kernel", root, &target, "x86_64-unknown-linux-gnu", &kernel);
+    copy(&target.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join("kernel"));
+
+    build("the tour", &tools.join("tour"), &target, "wasm32-wasip1", &["--release"]);
+    copy(&target.join("wasm32-wasip1/release/tour.wasm"), &out.join("tour.wasm"));
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|error| panic!("cargo sets {name}: {error}"))
+}
+
+/// The directory that cargo marked as its target directory, above this package's.
+fn target_directory(out: &Path) -> &Path {
+    out.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()).unwrap_or(out)
+}
+
+fn build(what: &str, directory: &Path, target_directory: &Path, target: &str, options: &[&str]) {
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo.current_dir(directory).args(["build", "--locked", "--target", target]).args(options);
+    cargo.arg("--target-dir").arg(target_directory);
+    for (name, _) in env::vars_os() {
+        if !passes(&name) {
+            cargo.env_remove(name);
+        }
+    }
+    let status = cargo.status().unwrap_or_else(|error| panic!("cannot start cargo for {what}: {error}"));
+    if !status.success() {
+        // Cargo's own messages, above, say why.
+        eprintln!(
+            "building {what} failed; does rustup have the target {target}? (`rustup target add {target}`)"
+        );
+        exit(1);
+    }
+}
+
+/// Whether a variable of this build's environment is for the other build too: not so what is about this
+/// package, its profile, its flags, or the tool (clippy, a cache, an instrumented compiler) that it is built with.
+fn passes(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return true };
+    let about_cargo = ["CARGO_HOME", "CARGO_MAKEFLAGS"].contains(&name)
+        || ["CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR"].iter().any(|prefix| name.starts_with(prefix));
+    let about_this_build = name.starts_with("CARGO")
+        || name.starts_with("RUSTC")
+        || ["RUSTFLAGS", "RUSTDOC", "RUSTDOCFLAGS", "TARGET", "HOST", "PROFILE", "OPT_LEVEL", "DEBUG"]
+            .contains(&name);
+    about_cargo || !about_this_build
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::copy(from, to).unwrap_or_else(|error| panic!("cannot copy {}: {error}", from.display()));
+}

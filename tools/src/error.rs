@@ -1,0 +1,119 @@
+//! [`Error`]: why `sisal` itself could not do what was asked.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why `sisal` failed. How a program ended is no error but a [`Status`](manifest::Status).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The program's file could not be read.
+    #[error("cannot read the program `{}`: {cause}", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The program's name is not a file's.
+    #[error("`{}` does not name a file; give the program a name with --argv0", .0.display())]
+    ProgramName(PathBuf),
+    /// Another file or directory that was named could not be used.
+    #[error("cannot {action} `{}`: {cause}", path.display())]
+    File {
+        /// What was tried, as in "cannot ACTION `path`".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A directory that was named is something else.
+    #[error("cannot share `{}`: it is not a directory", .0.display())]
+    NotADirectory(PathBuf),
+    /// A file cannot be in an image.
+    #[error("cannot put `{}` into the image: it is neither a file, a directory nor a symbolic link", .0.display())]
+    SpecialFile(PathBuf),
+    /// An inherited variable of the environment cannot be passed on.
+    #[error("cannot pass on the variable `{0}`: its value is not UTF-8")]
+    EnvNotUtf8(String),
+    /// QEMU is not installed.
+    #[error("`{0}` was not found; install QEMU with `apt install qemu-system-x86`, or name it in SISAL_QEMU")]
+    NoQemu(String),
+    /// KVM was asked for and does not work.
+    #[error("KVM does not work here: {0}; use `--accel tcg`")]
+    NoKvm(crate::accel::KvmFault),
+    /// The system refused something that the machine needs.
+    #[error("cannot {action}: {cause}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The machine gave no sign of life.
+    #[error("the machine did not start: its kernel said nothing for {seconds} s{log}")]
+    Silent {
+        /// How long it was given.
+        seconds: u64,
+        /// What was heard.
+        log: Log,
+    },
+    /// The program ended, or its time was up, but the machine did not end.
+    #[error(
+        "the machine did not end: its kernel said nothing for {seconds} s after the program's end or time limit{log}"
+    )]
+    Stuck {
+        /// How long it was given.
+        seconds: u64,
+        /// What was heard.
+        log: Log,
+    },
+    /// The machine ended without saying how the program ended.
+    #[error("the machine failed before the program ended ({qemu}){log}")]
+    Machine {
+        /// How QEMU ended.
+        qemu: std::process::ExitStatus,
+        /// What was heard.
+        log: Log,
+    },
+    /// The kernel and this `sisal` do not understand each other.
+    #[error("the kernel is of format version {0}, and this sisal of version {version}", version = manifest::FORMAT_VERSION)]
+    KernelVersion(u32),
+    /// The kernel wrote what is no status.
+    #[error("the machine failed: {0}{1}")]
+    Status(manifest::ParseStatusError, Log),
+    /// The program's output could not be passed on.
+    #[error("cannot write the program's output: {0}")]
+    Output(io::Error),
+}
+
+impl Error {
+    /// The exit code that tells of this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Program { .. } => 127,
+            _ => 125,
+        }
+    }
+}
+
+/// The last of what a machine said, for a person to read.
+#[derive(Debug, Default)]
+pub struct Log {
+    /// The end of the kernel's log.
+    pub kernel: String,
+    /// What QEMU wrote on its standard error.
+    pub qemu: String,
+}
+
+impl std::fmt::Display for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (what, text) in [("QEMU says", &self.qemu), ("The kernel's log ends with", &self.kernel)] {
+            if !text.trim().is_empty() {
+                write!(f, "\n{what}:")?;
+                text.trim_end().lines().try_for_each(|line| write!(f, "\n  {line}"))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Runs a machine: starts QEMU, connects it, and waits for what the kernel says of the program's end.
+//!
+//! QEMU never outlives this process: the system kills it with us, however we end. So Ctrl-C needs no handler. The
+//! machine has sockets, files in memory and the shared directories, so that nothing is left behind either.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use manifest::{FORMAT_VERSION, ParseStatusError, Status, debug_exit};
+use rustix::fs::MemfdFlags;
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+
+use crate::accel::Accel;
+use crate::error::{Error, Log};
+use crate::options::MachineKind;
+use crate::qemu::{Channel, Machine, Ports, Share};
+use crate::relay;
+
+/// How long the kernel may take to its first word. Most of it is for computers that are busy with other things.
+const FIRST_WORD: Duration = Duration::from_secs(60);
+
+/// How long the machine may take to end after the program has, or after the program's time is up.
+const LAST_WORD: Duration = Duration::from_secs(30);
+
+/// The machine to run.
+pub struct Settings {
+    /// Its type.
+    pub kind: MachineKind,
+    /// What realises its processor.
+    pub accel: Accel,
+    /// Bytes of memory.
+    pub ram: u64,
+    /// The kernel.
+    pub kernel: File,
+    /// The initrd.
+    pub initrd: File,
+    /// The host's directories.
+    pub shares: Vec<Share>,
+    /// Whether to show the kernel's log.
+    pub show_log: bool,
+    /// The program's time limit, which the kernel enforces.
+    pub timeout: Option<Duration>,
+}
+
+/// An empty file that is only in memory.
+///
+/// # Errors
+///
+/// The system has none to give.
+pub fn memory_file() -> Result<File, Error> {
+    rustix::fs::memfd_create("sisal", MemfdFlags::CLOEXEC)
+        .map(File::from)
+        .map_err(|cause| Error::System { action: "make a file in memory", cause: cause.into() })
+}
+
+/// Boots the machine, carries the program's streams, and returns how the program ended.
+///
+/// # Errors
+///
+/// The machine could not be started, or failed before the program ended.
+pub fn run(settings: Settings) -> Result<Status, Error> {
+    let mut qemu_side = Inherited(Vec::new());
+    let (stdin, stdin_port) = qemu_side.socket()?;
+    let (stdout, stdout_port) = qemu_side.socket()?;
+    let (stderr, stderr_port) = qemu_side.socket()?;
+    let (status, status_port) = qemu_side.socket()?;
+    let (log, log_port) = qemu_side.socket()?;
+    let machine = Machine {
+        kind: settings.kind,
+        accel: settings.accel,
+        ram: settings.ram,
+        kernel: &qemu_side.file(settings.kernel)?,
+        initrd: &qemu_side.file(settings.initrd)?,
+        log: log_port,
+        ports: Ports { stdin: stdin_port, stdout: stdout_port, stderr: stderr_port, status: status_port },
+        shares: &settings.shares,
+    };
+    let mut qemu = Qemu(start(machine.arguments())?);
+    // QEMU alone holds its ends now, so that its end is the end of every stream.
+    drop(qemu_side);
+
+    let system = |action| move |cause| Error::System { action, cause };
+    relay::send_stdin(stdin).map_err(system("use standard input"))?;
+    let stdout = relay::receive(stdout, io::stdout()).map_err(system("use standard output"))?;
+    let stderr = relay::receive(stderr, io::stderr()).map_err(system("use standard error"))?;
+    let (sender, events) = mpsc::channel();
+    let on_log = sender.clone();
+    // Nobody listens any more when the machine was given up.
+    let log = relay::collect(log, settings.show_log, move || drop(on_log.send(Event::Log)));
+    let messages = qemu.0.stderr.take().map(|messages| relay::collect(messages, settings.show_log, || ()));
+    thread::spawn(move || {
+        for line in BufReader::new(status).lines().map_while(Result::ok) {
+            if sender.send(Event::Status(line.parse())).is_err() {
+                break;
+            }
+        }
+    });
+
+    let end = listen(&events, settings.timeout);
+    if end.is_err() {
+        qemu.end();
+    }
+    let exit = qemu.0.wait().map_err(system("wait for QEMU"))?;
+    let log = move || Log { kernel: finish(log), qemu: messages.map(finish).unwrap_or_default() };
+    let status = match end {
+        Ok(Some(status)) if !failed(exit) => status,
+        Ok(_) => return Err(Error::Machine { qemu: exit, log: log() }),
+        Err(Fault::Silent) => return Err(Error::Silent { seconds: FIRST_WORD.as_secs(), log: log() }),
+        Err(Fault::Stuck) => return Err(Error::Stuck { seconds: LAST_WORD.as_secs(), log: log() }),
+        Err(Fault::Version(version)) => return Err(Error::KernelVersion(version)),
+        Err(Fault::Status(error)) => return Err(Error::Status(error, log())),
+    };
+    for stream in [stdout, stderr] {
+        finish(stream).map_err(Error::Output)?;
+    }
+    Ok(status)
+}
+
+/// What is heard of a machine.
+enum Event {
+    /// A piece of the kernel's log.
+    Log,
+    /// A line on the status port.
+    Status(Result<Status, ParseStatusError>),
+}
+
+/// Why a machine is given up.
+enum Fault {
+    /// No first word.
+    Silent,
+    /// No last word.
+    Stuck,
+    /// The kernel is of another version.
+    Version(u32),
+    /// It says what is no status.
+    Status(ParseStatusError),
+}
+
+/// Listens until the machine's end, and returns the last that the kernel said of the program.
+fn listen(events: &Receiver<Event>, timeout: Option<Duration>) -> Result<Option<Status>, Fault> {
+    let mut patience = Some((FIRST_WORD, Fault::Silent));
+    let mut last = None;
+    loop {
+        let event = match patience {
+            None => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some((time, _)) => events.recv_timeout(time),
+        };
+        match event {
+            Err(RecvTimeoutError::Disconnected) => return Ok(last),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(patience.map_or(Fault::Stuck, |(_, fault)| fault));
+            }
+            Ok(Event::Status(Err(error))) => return Err(Fault::Status(error)),
+            Ok(Event::Status(Ok(Status::Ready(FORMAT_VERSION)))) => {
+                patience = timeout.map(|time| (time.saturating_add(LAST_WORD), Fault::Stuck));
+            }
+            Ok(Event::Status(Ok(Status::Ready(version)))) => return Err(Fault::Version(version)),
+            Ok(Event::Status(Ok(status))) => {
+                last = Some(status);
+                patience = Some((LAST_WORD, Fault::Stuck));
+            }
+            Ok(Event::Log) => {}
+        }
+    }
+}
+
+/// Whether the kernel said that it failed, or QEMU itself did not come to an ordinary end.
+fn failed(exit: ExitStatus) -> bool {
+    exit.signal().is_some() || exit.code() == Some(i32::from(debug_exit::FAILED) << 1 | 1)
+}
+
+/// A thread's result. A thread that panics takes the process with it, so there always is one.
+fn finish<T>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// What QEMU inherits.
+struct Inherited(Vec<OwnedFd>);
+
+impl Inherited {
+    /// A pair of connected sockets: this side's, and the one that QEMU inherits.
+    fn socket(&mut self) -> Result<(UnixStream, Channel), Error> {
+        let (ours, theirs) =
+            UnixStream::pair().map_err(|cause| Error::System { action: "make a socket", cause })?;
+        Ok((ours, Channel::Socket(self.add(theirs.into())?)))
+    }
+
+    /// The path under which QEMU opens `file`.
+    fn file(&mut self, file: File) -> Result<PathBuf, Error> {
+        Ok(format!("/proc/self/fd/{}", self.add(file.into())?).into())
+    }
+
+    fn add(&mut self, fd: OwnedFd) -> Result<i32, Error> {
+        // This process starts no other that could get it too.
+        fcntl_setfd(&fd, FdFlags::empty())
+            .map_err(|cause| Error::System { action: "pass a file to QEMU", cause: cause.into() })?;
+        let number = fd.as_raw_fd();
+        self.0.push(fd);
+        Ok(number)
+    }
+}
+
+fn start(arguments: Vec<OsString>) -> Result<Child, Error> {
+    let program = env::var_os("SISAL_QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
+    let mut command = Command::new(&program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let parent = getpid();
+    let die_with_parent = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have gone already.
+        if getppid() == Some(parent) { Ok(()) } else { Err(ErrorKind::NotConnected.into()) }
+    };
+    // SAFETY: between fork and exec only two system calls are made and nothing is allocated.
+    unsafe { command.pre_exec(die_with_parent) };
+    // The signal is sent when the thread that started the child ends: this is the main thread, the last to.
+    command.spawn().map_err(|cause| match cause.kind() {
+        ErrorKind::NotFound => Error::NoQemu(program.to_string_lossy().into_owned()),
+        _ => Error::System { action: "start QEMU", cause },
+    })
+}
+
+/// A QEMU that ends with its owner, also when an error is returned.
+struct Qemu(Child);
+
+impl Qemu {
+    fn end(&mut self) {
+        // It fails only if QEMU has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,99 @@
+//! `sisal run`.
+
+use std::fs::File;
+use std::io::Write;
+use std::process::ExitCode;
+
+use manifest::{Source, Status};
+
+use crate::accel;
+use crate::archive;
+use crate::error::Error;
+use crate::kernel::kernel;
+use crate::machine::{self, Settings};
+use crate::options::Run;
+use crate::program::{self, Program};
+use crate::qemu::Share;
+
+/// Runs a program, and returns the exit code that tells how it ended.
+///
+/// # Errors
+///
+/// It could not be run.
+pub fn run(options: &Run) -> Result<ExitCode, Error> {
+    let Run { given, tmpfs, machine, program } = options;
+    let accel = accel::pick(machine.accel)?;
+    let (program, built_in) = match program.split_first() {
+        Some((path, args)) => (Program::read(path, args, given.argv0.clone())?, false),
+        None => (Program::tour(), true),
+    };
+    let mut manifest = program::manifest(program.args, given)?;
+    let mut shares = Vec::new();
+    for (number, dir) in given.dirs.iter().enumerate() {
+        let tag = format!("dir{number}");
+        let (host, mount) = program::shared(dir, Source::Virtio9p { tag: tag.clone() })?;
+        shares.push(Share { tag, host, read_only: dir.read_only });
+        manifest.mounts.push(mount);
+    }
+    manifest.mounts.extend(tmpfs.iter().map(|guest| program::tmpfs(guest)));
+    if built_in {
+        manifest.mounts.push(program::tmpfs("/tour"));
+        manifest.env.push(("SISAL_TOUR".into(), "a=b".into()));
+    }
+    let initrd = archive::write(machine::memory_file()?, &manifest, &program.module, &[])?;
+    let settings = Settings {
+        kind: machine.machine,
+        accel,
+        ram: machine.ram,
+        kernel: in_memory(&kernel(machine.kernel.as_deref())?)?,
+        initrd,
+        shares,
+        show_log: given.log.is_some(),
+        timeout: given.timeout,
+    };
+    let name = manifest.args.first().map_or("program", String::as_str);
+    Ok(report(name, machine::run(settings)?))
+}
+
+fn in_memory(contents: &[u8]) -> Result<File, Error> {
+    let mut file = machine::memory_file()?;
+    file.write_all(contents).map_err(|cause| Error::System { action: "write a file in memory", cause })?;
+    Ok(file)
+}
+
+/// Says what is to be said of the program's end, and gives its exit code.
+fn report(name: &str, status: Status) -> ExitCode {
+    let (message, code) = match status {
+        Status::Exit(code) => match u8::try_from(code) {
+            Ok(code) => return code.into(),
+            Err(_) => (format!("exit code {code} is more than a process can have"), 255),
+        },
+        Status::Trap(message) => (format!("trap: {message}"), 134),
+        Status::Limit(message) => (message, 137),
+        Status::Error(message) => (message, 126),
+        // The machine is not over with it.
+        Status::Ready(_) => ("the kernel did not say how it ended".into(), 125),
+    };
+    eprintln!("sisal: {name}: {message}");
+    code.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_exit_code() {
+        for (status, code) in [
+            (Status::Exit(0), 0),
+            (Status::Exit(3), 3),
+            (Status::Exit(255), 255),
+            (Status::Exit(256), 255),
+            (Status::Trap("x".into()), 134),
+            (Status::Limit("x".into()), 137),
+            (Status::Error("x".into()), 126),
+        ] {
+            assert_eq!(report("p", status.clone()), ExitCode::from(code), "{status:?}");
+        }
+    }
+}
