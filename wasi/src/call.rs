@@ -11,7 +11,7 @@ use crate::{
     guest::{GuestMemory, GuestPtr},
     limits::Limiter,
 };
-use alloc::boxed::Box;
+use alloc::{boxed::Box, string::ToString};
 use core::{
     fmt,
     task::{Context, Poll, Waker},
@@ -83,6 +83,22 @@ impl fmt::Display for Exit {
 
 impl HostError for Exit {}
 
+impl Return for Exit {
+    type Wasm = ();
+
+    fn lower(self) -> core::result::Result<(), wasmi::Error> {
+        Err(wasmi::Error::host(self))
+    }
+
+    fn value((): ()) -> Option<Val> {
+        None
+    }
+
+    fn refused(error: crate::Error) -> core::result::Result<(), wasmi::Error> {
+        Err(wasmi::Error::new(error.to_string()))
+    }
+}
+
 /// An argument of a host function: decoded from one wasm value.
 pub trait Argument: Copy + Send + 'static {
     /// The wasm value.
@@ -104,7 +120,7 @@ macro_rules! plain_arguments {
         }
     )*};
 }
-plain_arguments!(u32 u64);
+plain_arguments!(u32 u64 i64);
 
 impl<T: 'static> Argument for GuestPtr<T> {
     type Wasm = u32;
@@ -127,7 +143,7 @@ pub trait Return: Sized {
     fn value(wasm: Self::Wasm) -> Option<Val>;
 
     /// What the guest gets when an argument could not be decoded.
-    fn refused(error: crate::Error) -> Self;
+    fn refused(error: crate::Error) -> core::result::Result<Self::Wasm, wasmi::Error>;
 }
 
 /// A poll-style function that a guest can import. `A` is the tuple of its arguments.
@@ -166,7 +182,7 @@ macro_rules! host_functions {
                 let function = move |caller: Caller<'_, StoreData<S>>, $($argument: $argument::Wasm),*| {
                     $(let $argument = match $argument::decode($argument) {
                         Ok(argument) => argument,
-                        Err(error) => return R::refused(error).lower(),
+                        Err(error) => return R::refused(error),
                     };)*
                     enter(caller, move |call| self(call, $($argument),*))
                 };
@@ -273,7 +289,7 @@ mod tests {
             Some(Val::I32(wasm.cast_signed()))
         }
 
-        fn refused(_: Error) -> Self {
+        fn refused(_: Error) -> core::result::Result<u32, wasmi::Error> {
             Ok(u32::MAX)
         }
     }

@@ -2,10 +2,10 @@
 //!
 //! An address from a guest is an allegation: [`GuestPtr`] and [`GuestSlice`] say what the guest claims to have there, and
 //! give it only by a checked access through [`GuestMemory`]. All arithmetic is checked, any alignment is accepted, values are
-//! little-endian. Nothing here knows what the bytes mean; the faces define their records with [`record!`](crate::guest).
+//! little-endian. Nothing here knows what the bytes mean; the faces define their records with the macro `record`.
 
 use crate::{Error, Result};
-use core::{fmt, marker::PhantomData};
+use core::{fmt, marker::PhantomData, task::Poll};
 
 /// A checked view of a guest's linear memory, for the time of one host call.
 pub struct GuestMemory<'a>(&'a mut [u8]);
@@ -90,6 +90,18 @@ impl<T> GuestPtr<T> {
     /// `len` of `T` in a row from here.
     pub const fn slice(self, len: u32) -> GuestSlice<T> {
         GuestSlice { start: self, len }
+    }
+}
+
+impl<T: 'static> Plain for GuestPtr<T> {
+    const SIZE: usize = 4;
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        u32::load(bytes).map(Self::new)
+    }
+
+    fn store(self, bytes: &mut [u8]) -> Option<()> {
+        self.address.store(bytes)
     }
 }
 
@@ -233,7 +245,7 @@ impl Plain for IoVec {
 pub const IO_VECTORS_MAX: u32 = 1024;
 
 /// The most bytes that one call moves, so that it cannot hold the processor for long.
-pub const IO_BYTES_MAX: u32 = 4 << 20;
+pub const IO_BYTES_MAX: u32 = 16 << 20;
 
 /// The buffers of a vectored read or write, all of them checked.
 #[derive(Clone, Copy, Debug)]
@@ -272,9 +284,8 @@ impl IoVecs {
     pub fn transfer(
         self,
         memory: &mut GuestMemory<'_>,
-        mut transfer: impl FnMut(&mut GuestMemory<'_>, GuestSlice<u8>) -> core::task::Poll<Result<usize>>,
-    ) -> core::task::Poll<Result<u32>> {
-        use core::task::Poll;
+        mut transfer: impl FnMut(&mut GuestMemory<'_>, GuestSlice<u8>) -> Poll<Result<usize>>,
+    ) -> Poll<Result<u32>> {
         let mut moved = 0u32;
         for index in 0..self.vectors.len() {
             // A read may have overwritten the vectors themselves: each is loaded, and checked, anew.
@@ -304,7 +315,6 @@ impl IoVecs {
 }
 
 /// Defines records as they lie in guest memory: `name: type = offset`, and the size. Padding is written as zeros.
-#[allow(unused_macros)]
 macro_rules! record {
     ($($(#[$meta:meta])* pub struct $name:ident: $size:literal {
         $($(#[$field_meta:meta])* $field:ident: $type:ty = $offset:literal,)*
@@ -330,5 +340,4 @@ macro_rules! record {
         }
     )*};
 }
-#[allow(unused_imports)]
 pub(crate) use record;

@@ -19,6 +19,7 @@ pub mod guest;
 pub mod io;
 pub mod limits;
 pub mod memory;
+pub mod preview1;
 pub mod random;
 pub mod types;
 

@@ -1,0 +1,331 @@
+//! Descriptors: the 22 functions `fd_*`.
+
+use super::{
+    Polled, Preview1,
+    descriptors::Object,
+    types::{Advice, DirEntry, FdFlags, FdStat, FileStat, FstFlags, Layouts, PreStat, Rights, file_type},
+};
+use crate::{
+    Error, Result,
+    filesystem::OpenFile,
+    guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Plain},
+};
+use core::{ops::ControlFlow, task::Poll};
+
+/// Advises how a part of a file will be used.
+pub fn fd_advise(call: &mut Preview1<'_>, fd: u32, offset: u64, len: u64, _: Advice) -> Polled {
+    let file = call.state.descriptors.get_mut(fd)?.file(Rights::FD_ADVISE)?;
+    Poll::Ready(file.advise(offset, len))
+}
+
+/// Makes sure that a file has space.
+pub fn fd_allocate(call: &mut Preview1<'_>, fd: u32, offset: u64, len: u64) -> Polled {
+    let file = call.state.descriptors.get_mut(fd)?.file(Rights::FD_ALLOCATE)?;
+    Poll::Ready(file.allocate(offset, len))
+}
+
+/// Closes a descriptor.
+pub fn fd_close(call: &mut Preview1<'_>, fd: u32) -> Polled {
+    Poll::Ready(call.state.descriptors.remove(fd).map(drop))
+}
+
+/// Waits until what was written is durable.
+pub fn fd_datasync(call: &mut Preview1<'_>, fd: u32) -> Polled {
+    sync(call, fd, true)
+}
+
+/// Waits until what was written, and what is known of the file, is durable.
+pub fn fd_sync(call: &mut Preview1<'_>, fd: u32) -> Polled {
+    sync(call, fd, false)
+}
+
+fn sync(call: &mut Preview1<'_>, fd: u32, data_only: bool) -> Polled {
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    match &descriptor.object {
+        Object::Output(stream) => stream.poll_flush(&mut call.task),
+        Object::Input(_) => Poll::Ready(Err(Error::BadDescriptor)),
+        Object::Directory(directory) => Poll::Ready(directory.sync()),
+        Object::File(file) => {
+            descriptor.require(if data_only { Rights::FD_DATASYNC } else { Rights::FD_SYNC })?;
+            Poll::Ready(file.sync(data_only))
+        }
+    }
+}
+
+/// Tells what a descriptor is and what may be done with it.
+pub fn fd_fdstat_get(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<FdStat>) -> Polled {
+    let descriptor = call.state.descriptors.get(fd)?;
+    let stat = FdStat {
+        file_type: descriptor.file_type()?,
+        flags: descriptor.flags().bits(),
+        rights: descriptor.rights().bits(),
+        inheriting: descriptor.inheriting().bits(),
+    };
+    Poll::Ready(out.write(&mut call.memory, stat))
+}
+
+/// Sets `APPEND` and `NONBLOCK`.
+pub fn fd_fdstat_set_flags(call: &mut Preview1<'_>, fd: u32, flags: FdFlags) -> Polled {
+    Poll::Ready(call.state.descriptors.get_mut(fd)?.set_flags(flags))
+}
+
+/// Gives rights up.
+pub fn fd_fdstat_set_rights(call: &mut Preview1<'_>, fd: u32, rights: Rights, inheriting: Rights) -> Polled {
+    Poll::Ready(call.state.descriptors.get_mut(fd)?.limit_rights(rights, inheriting))
+}
+
+/// Tells what is known of a file.
+pub fn fd_filestat_get<L: Layouts>(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<L::FileStat>) -> Polled {
+    let descriptor = call.state.descriptors.get(fd)?;
+    let stat = match &descriptor.object {
+        Object::File(file) => descriptor.require(Rights::FD_FILESTAT_GET).and_then(|()| file.stat())?.into(),
+        Object::Directory(directory) => {
+            descriptor.require(Rights::FD_FILESTAT_GET).and_then(|()| directory.stat())?.into()
+        }
+        // A stream has nothing but its type.
+        Object::Input(_) | Object::Output(_) => FileStat {
+            device: 0,
+            inode: 0,
+            file_type: descriptor.file_type()?,
+            links: 0,
+            size: 0,
+            accessed: 0,
+            modified: 0,
+            changed: 0,
+        },
+    };
+    Poll::Ready(out.write(&mut call.memory, stat.into()))
+}
+
+/// Cuts a file or grows it with zeros.
+pub fn fd_filestat_set_size(call: &mut Preview1<'_>, fd: u32, size: u64) -> Polled {
+    let file = call.state.descriptors.get_mut(fd)?.file(Rights::FD_FILESTAT_SET_SIZE)?;
+    Poll::Ready(file.set_size(size))
+}
+
+/// Sets a file's times.
+pub fn fd_filestat_set_times(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    accessed: u64,
+    modified: u64,
+    flags: FstFlags,
+) -> Polled {
+    let (accessed, modified) = flags.times(accessed, modified)?;
+    let descriptor = call.state.descriptors.get(fd)?;
+    Poll::Ready(match &descriptor.object {
+        Object::Input(_) | Object::Output(_) => Err(Error::BadDescriptor),
+        Object::File(file) => descriptor
+            .require(Rights::FD_FILESTAT_SET_TIMES)
+            .and_then(|()| file.set_times(accessed, modified)),
+        Object::Directory(directory) => descriptor
+            .require(Rights::FD_FILESTAT_SET_TIMES)
+            .and_then(|()| directory.set_times(accessed, modified)),
+    })
+}
+
+/// Tells that a descriptor is a directory that was there from the start, and how long its name is.
+pub fn fd_prestat_get(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<PreStat>) -> Polled {
+    let name = call.state.descriptors.get(fd)?.preopen_name().ok_or(Error::BadDescriptor)?;
+    let name_len = name.len().try_into().map_err(|_| Error::Overflow)?;
+    Poll::Ready(out.write(&mut call.memory, PreStat { tag: 0, name_len }))
+}
+
+/// Writes the name of a directory that was there from the start, with no NUL.
+pub fn fd_prestat_dir_name(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<u8>, len: u32) -> Polled {
+    let name = call.state.descriptors.get(fd)?.preopen_name().ok_or(Error::NotDirectory)?;
+    let name_len = u32::try_from(name.len()).map_err(|_| Error::Overflow)?;
+    if name_len > len {
+        return Poll::Ready(Err(Error::NameTooLong));
+    }
+    out.slice(name_len).bytes_mut(&mut call.memory)?.copy_from_slice(name.as_bytes());
+    Poll::Ready(Ok(()))
+}
+
+/// Gives a descriptor the number of another, which is closed.
+pub fn fd_renumber(call: &mut Preview1<'_>, from: u32, to: u32) -> Polled {
+    Poll::Ready(call.state.descriptors.renumber(from, to))
+}
+
+/// Moves a file's position.
+pub fn fd_seek<L: Layouts>(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    offset: i64,
+    whence: L::Whence,
+    out: GuestPtr<u64>,
+) -> Polled {
+    let file = call.state.descriptors.get_mut(fd)?.seekable(Rights::FD_SEEK)?;
+    out.check(&call.memory)?;
+    let position = file.seek(whence.into().seek(offset)?)?;
+    Poll::Ready(out.write(&mut call.memory, position))
+}
+
+/// Tells a file's position.
+pub fn fd_tell(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<u64>) -> Polled {
+    let position = call.state.descriptors.get_mut(fd)?.seekable(Rights::FD_TELL)?.tell();
+    Poll::Ready(out.write(&mut call.memory, position))
+}
+
+/// Reads.
+pub fn fd_read(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    vectors: GuestPtr<IoVec>,
+    len: u32,
+    read: GuestPtr<u32>,
+) -> Polled {
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    descriptor.require(Rights::FD_READ)?;
+    let flags = descriptor.flags();
+    let (memory, task) = (&mut call.memory, &mut call.task);
+    let moved = match &mut descriptor.object {
+        Object::File(file) => checked(memory, vectors, len, read)?
+            .transfer(memory, |memory, buffer| Poll::Ready(file.read(buffer.bytes_mut(memory)?))),
+        Object::Input(stream) => checked(memory, vectors, len, read)?
+            .transfer(memory, |memory, buffer| stream.poll_read(task, buffer.bytes_mut(memory)?)),
+        Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
+    };
+    finish(call, moved, flags, read)
+}
+
+/// Reads at an offset; the position stays.
+pub fn fd_pread(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    vectors: GuestPtr<IoVec>,
+    len: u32,
+    offset: u64,
+    read: GuestPtr<u32>,
+) -> Polled {
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    let flags = descriptor.flags();
+    let file = descriptor.seekable(Rights::FD_READ)?;
+    let mut offset = offset;
+    let moved = checked(&call.memory, vectors, len, read)?.transfer(&mut call.memory, |memory, buffer| {
+        let count = file.pread(buffer.bytes_mut(memory)?, offset)?;
+        offset = offset.saturating_add(count as u64);
+        Poll::Ready(Ok(count))
+    });
+    finish(call, moved, flags, read)
+}
+
+/// Writes.
+pub fn fd_write(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    vectors: GuestPtr<IoVec>,
+    len: u32,
+    written: GuestPtr<u32>,
+) -> Polled {
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    descriptor.require(Rights::FD_WRITE)?;
+    let flags = descriptor.flags();
+    let (memory, task) = (&mut call.memory, &mut call.task);
+    let moved = match &mut descriptor.object {
+        Object::File(file) => {
+            let moved = checked(memory, vectors, len, written)?
+                .transfer(memory, |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)));
+            make_durable(file, flags)?;
+            moved
+        }
+        Object::Output(stream) => checked(memory, vectors, len, written)?
+            .transfer(memory, |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?)),
+        Object::Input(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
+    };
+    finish(call, moved, flags, written)
+}
+
+/// Writes at an offset; the position stays.
+pub fn fd_pwrite(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    vectors: GuestPtr<IoVec>,
+    len: u32,
+    offset: u64,
+    written: GuestPtr<u32>,
+) -> Polled {
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    let flags = descriptor.flags();
+    let file = descriptor.seekable(Rights::FD_WRITE)?;
+    let mut offset = offset;
+    let moved = checked(&call.memory, vectors, len, written)?.transfer(&mut call.memory, |memory, buffer| {
+        let count = file.pwrite(buffer.bytes(memory)?, offset)?;
+        offset = offset.saturating_add(count as u64);
+        Poll::Ready(Ok(count))
+    });
+    make_durable(file, flags)?;
+    finish(call, moved, flags, written)
+}
+
+/// Checks the pointers of a vectored call, also the one that its result goes to: what has been moved must be told.
+fn checked(
+    memory: &GuestMemory<'_>,
+    vectors: GuestPtr<IoVec>,
+    len: u32,
+    moved: GuestPtr<u32>,
+) -> Result<IoVecs> {
+    let vectors = IoVecs::new(vectors.slice(len), memory)?;
+    moved.check(memory)?;
+    Ok(vectors)
+}
+
+/// What `SYNC` and `DSYNC` ask for after a write.
+fn make_durable(file: &OpenFile, flags: FdFlags) -> Result<()> {
+    if flags.intersects(FdFlags::SYNC | FdFlags::DSYNC) {
+        return file.sync(!flags.contains(FdFlags::SYNC));
+    }
+    Ok(())
+}
+
+/// Writes how many bytes were moved; what would wait is `AGAIN` for a non-blocking descriptor.
+fn finish(call: &mut Preview1<'_>, moved: Poll<Result<u32>>, flags: FdFlags, out: GuestPtr<u32>) -> Polled {
+    match moved {
+        Poll::Ready(moved) => Poll::Ready(out.write(&mut call.memory, moved?)),
+        Poll::Pending if flags.contains(FdFlags::NONBLOCK) => Poll::Ready(Err(Error::WouldBlock)),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Lists a directory into a buffer, which is filled whole, the last entry cut off where it ends: a listing that does not
+/// fill it is complete.
+pub fn fd_readdir(
+    call: &mut Preview1<'_>,
+    fd: u32,
+    buffer: GuestPtr<u8>,
+    len: u32,
+    cookie: u64,
+    used: GuestPtr<u32>,
+) -> Polled {
+    let directory = call.state.descriptors.get(fd)?.directory(Rights::FD_READDIR)?;
+    used.check(&call.memory)?;
+    let mut rest = buffer.slice(len).bytes_mut(&mut call.memory)?;
+    let whole = rest.len();
+    let mut head = [0; DirEntry::SIZE];
+    directory.read_directory(cookie, &mut |entry| {
+        let stored = DirEntry {
+            next: entry.next,
+            inode: entry.inode,
+            name_len: entry.name.len().try_into().unwrap_or(u32::MAX),
+            file_type: file_type(entry.kind),
+        };
+        // `head` has the size that it needs.
+        let _ = stored.store(&mut head);
+        fill(&mut rest, &head);
+        fill(&mut rest, entry.name.as_bytes());
+        if rest.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    let filled = whole.saturating_sub(rest.len()).try_into().map_err(|_| Error::Overflow)?;
+    Poll::Ready(used.write(&mut call.memory, filled))
+}
+
+/// Moves as much of `bytes` as fits to the front of `rest`, and `rest` behind it.
+fn fill(rest: &mut &mut [u8], bytes: &[u8]) {
+    let len = rest.len().min(bytes.len());
+    if let (Some((front, behind)), Some(bytes)) =
+        (core::mem::take(rest).split_at_mut_checked(len), bytes.get(..len))
+    {
+        front.copy_from_slice(bytes);
+        *rest = behind;
+    }
+}

@@ -1,0 +1,610 @@
+//! What preview 1 calls things: errno, rights, flags and the records that lie in guest memory, for
+//! `wasi_snapshot_preview1` and for the older `wasi_unstable`. The only place where the core's errors become numbers.
+
+use crate::{
+    Error, Result,
+    call::{Argument, Return},
+    filesystem::{Kind, SeekFrom, SetTime, Stat},
+    guest::{Plain, record},
+};
+use bitflags::bitflags;
+use wasmi::Val;
+
+/// `errno` of a call that worked.
+pub const SUCCESS: u16 = 0;
+
+/// The `errno` of an error.
+pub const fn errno(error: Error) -> u16 {
+    match error {
+        Error::Access => 2,
+        Error::WouldBlock => 6,
+        Error::BadDescriptor => 8,
+        Error::Busy => 10,
+        Error::Domain => 18,
+        Error::Exists => 20,
+        Error::Fault => 21,
+        Error::FileTooLarge => 22,
+        Error::IllegalSequence => 25,
+        Error::Interrupted => 27,
+        Error::Invalid => 28,
+        Error::Io => 29,
+        Error::IsDirectory => 31,
+        Error::Loop => 32,
+        Error::TooManyOpen => 33,
+        Error::TooManyLinks => 34,
+        Error::NameTooLong => 37,
+        Error::NoDevice => 43,
+        Error::NoEntry => 44,
+        Error::NoMemory => 48,
+        Error::NoSpace => 51,
+        Error::NotDirectory => 54,
+        Error::NotEmpty => 55,
+        Error::NotSocket => 57,
+        Error::NotSupported => 58,
+        Error::NotTerminal => 59,
+        Error::Overflow => 61,
+        Error::NotPermitted => 63,
+        Error::Pipe => 64,
+        Error::ReadOnly => 69,
+        Error::NotSeekable => 70,
+        Error::TextBusy => 74,
+        Error::CrossDevice => 75,
+        Error::NotCapable => 76,
+    }
+}
+
+/// Every function of preview 1 but `proc_exit` returns its `errno`; what else it has to say goes through pointers.
+impl Return for Result<()> {
+    type Wasm = u32;
+
+    #[inline]
+    fn lower(self) -> core::result::Result<u32, wasmi::Error> {
+        Ok(u32::from(match self {
+            Ok(()) => SUCCESS,
+            Err(error) => errno(error),
+        }))
+    }
+
+    fn value(wasm: u32) -> Option<Val> {
+        Some(Val::I32(wasm.cast_signed()))
+    }
+
+    fn refused(error: Error) -> core::result::Result<u32, wasmi::Error> {
+        Err::<(), _>(error).lower()
+    }
+}
+
+bitflags! {
+    /// What may be done with a descriptor, and with those opened from it.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Rights: u64 {
+        /// `fd_datasync`.
+        const FD_DATASYNC = 1 << 0;
+        /// `fd_read`.
+        const FD_READ = 1 << 1;
+        /// `fd_seek`.
+        const FD_SEEK = 1 << 2;
+        /// `fd_fdstat_set_flags`.
+        const FD_FDSTAT_SET_FLAGS = 1 << 3;
+        /// `fd_sync`.
+        const FD_SYNC = 1 << 4;
+        /// `fd_tell`.
+        const FD_TELL = 1 << 5;
+        /// `fd_write`.
+        const FD_WRITE = 1 << 6;
+        /// `fd_advise`.
+        const FD_ADVISE = 1 << 7;
+        /// `fd_allocate`.
+        const FD_ALLOCATE = 1 << 8;
+        /// `path_create_directory`.
+        const PATH_CREATE_DIRECTORY = 1 << 9;
+        /// `path_open` with `CREAT`.
+        const PATH_CREATE_FILE = 1 << 10;
+        /// `path_link` from here.
+        const PATH_LINK_SOURCE = 1 << 11;
+        /// `path_link` to here.
+        const PATH_LINK_TARGET = 1 << 12;
+        /// `path_open`.
+        const PATH_OPEN = 1 << 13;
+        /// `fd_readdir`.
+        const FD_READDIR = 1 << 14;
+        /// `path_readlink`.
+        const PATH_READLINK = 1 << 15;
+        /// `path_rename` from here.
+        const PATH_RENAME_SOURCE = 1 << 16;
+        /// `path_rename` to here.
+        const PATH_RENAME_TARGET = 1 << 17;
+        /// `path_filestat_get`.
+        const PATH_FILESTAT_GET = 1 << 18;
+        /// `path_open` with `TRUNC`. No descriptor here has it and no call asks for it, as in wasmtime.
+        const PATH_FILESTAT_SET_SIZE = 1 << 19;
+        /// `path_filestat_set_times`.
+        const PATH_FILESTAT_SET_TIMES = 1 << 20;
+        /// `fd_filestat_get`.
+        const FD_FILESTAT_GET = 1 << 21;
+        /// `fd_filestat_set_size`.
+        const FD_FILESTAT_SET_SIZE = 1 << 22;
+        /// `fd_filestat_set_times`.
+        const FD_FILESTAT_SET_TIMES = 1 << 23;
+        /// `path_symlink`.
+        const PATH_SYMLINK = 1 << 24;
+        /// `path_remove_directory`.
+        const PATH_REMOVE_DIRECTORY = 1 << 25;
+        /// `path_unlink_file`.
+        const PATH_UNLINK_FILE = 1 << 26;
+        /// `poll_oneoff`.
+        const POLL_FD_READWRITE = 1 << 27;
+        /// `sock_shutdown`.
+        const SOCK_SHUTDOWN = 1 << 28;
+        /// `sock_accept`.
+        const SOCK_ACCEPT = 1 << 29;
+    }
+}
+
+impl Rights {
+    /// What a directory can do: what wasmtime reports for a preopen, which the libraries of guests have come to expect.
+    pub const DIRECTORY: Self = Self::PATH_CREATE_DIRECTORY
+        .union(Self::PATH_CREATE_FILE)
+        .union(Self::PATH_LINK_SOURCE)
+        .union(Self::PATH_LINK_TARGET)
+        .union(Self::PATH_OPEN)
+        .union(Self::FD_READDIR)
+        .union(Self::PATH_READLINK)
+        .union(Self::PATH_RENAME_SOURCE)
+        .union(Self::PATH_RENAME_TARGET)
+        .union(Self::PATH_FILESTAT_GET)
+        .union(Self::PATH_FILESTAT_SET_TIMES)
+        .union(Self::FD_FILESTAT_GET)
+        .union(Self::FD_FILESTAT_SET_TIMES)
+        .union(Self::PATH_SYMLINK)
+        .union(Self::PATH_REMOVE_DIRECTORY)
+        .union(Self::PATH_UNLINK_FILE);
+
+    /// What a file can do.
+    pub const FILE: Self = Self::FD_DATASYNC
+        .union(Self::FD_READ)
+        .union(Self::FD_SEEK)
+        .union(Self::FD_FDSTAT_SET_FLAGS)
+        .union(Self::FD_SYNC)
+        .union(Self::FD_TELL)
+        .union(Self::FD_WRITE)
+        .union(Self::FD_ADVISE)
+        .union(Self::FD_ALLOCATE)
+        .union(Self::FD_FILESTAT_GET)
+        .union(Self::FD_FILESTAT_SET_SIZE)
+        .union(Self::FD_FILESTAT_SET_TIMES)
+        .union(Self::POLL_FD_READWRITE);
+}
+
+bitflags! {
+    /// How a descriptor reads and writes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct FdFlags: u16 {
+        /// Every write goes to the end.
+        const APPEND = 1 << 0;
+        /// A write returns when the content is durable.
+        const DSYNC = 1 << 1;
+        /// What would wait is `AGAIN`.
+        const NONBLOCK = 1 << 2;
+        /// A read waits for writes to be durable.
+        const RSYNC = 1 << 3;
+        /// A write returns when content and metadata are durable.
+        const SYNC = 1 << 4;
+    }
+
+    /// How a path is looked up.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct LookupFlags: u32 {
+        /// A symbolic link at the end is followed.
+        const SYMLINK_FOLLOW = 1 << 0;
+    }
+
+    /// Which times to set, and to what.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct FstFlags: u16 {
+        /// The last access, to the time given.
+        const ATIM = 1 << 0;
+        /// The last access, to now.
+        const ATIM_NOW = 1 << 1;
+        /// The last change, to the time given.
+        const MTIM = 1 << 2;
+        /// The last change, to now.
+        const MTIM_NOW = 1 << 3;
+    }
+
+    /// How a socket receives.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct RiFlags: u16 {
+        /// Leave the data in the queue.
+        const PEEK = 1 << 0;
+        /// Wait until all buffers are full.
+        const WAITALL = 1 << 1;
+    }
+
+    /// Which directions of a socket to shut down.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SdFlags: u8 {
+        /// Receiving.
+        const RD = 1 << 0;
+        /// Sending.
+        const WR = 1 << 1;
+    }
+}
+
+/// `oflags` are the core's.
+pub use crate::filesystem::OpenFlags as OFlags;
+
+/// Flags are arguments: an unknown bit is `INVAL`.
+macro_rules! flag_arguments {
+    ($($flags:ident)*) => {$(
+        impl Argument for $flags {
+            type Wasm = u32;
+
+            fn decode(value: u32) -> Result<Self> {
+                value.try_into().ok().and_then(Self::from_bits).ok_or(Error::Invalid)
+            }
+        }
+    )*};
+}
+flag_arguments!(FdFlags LookupFlags FstFlags RiFlags SdFlags OFlags);
+
+/// Rights that do not exist are not an error: old libraries ask for all bits.
+impl Argument for Rights {
+    type Wasm = u64;
+
+    fn decode(value: u64) -> Result<Self> {
+        Ok(Self::from_bits_truncate(value))
+    }
+}
+
+impl FstFlags {
+    /// What to do with the time of last access and with that of the last change.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a time that shall be both given and now.
+    pub fn times(self, accessed: u64, modified: u64) -> Result<(SetTime, SetTime)> {
+        let time = |given, now, time| match (self.contains(given), self.contains(now)) {
+            (true, true) => Err(Error::Invalid),
+            (true, false) => Ok(SetTime::To(time)),
+            (false, true) => Ok(SetTime::Now),
+            (false, false) => Ok(SetTime::Keep),
+        };
+        Ok((time(Self::ATIM, Self::ATIM_NOW, accessed)?, time(Self::MTIM, Self::MTIM_NOW, modified)?))
+    }
+}
+
+/// A clock by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClockId {
+    /// The wall clock.
+    Realtime,
+    /// The monotonic clock.
+    Monotonic,
+    /// The processor time of the guest or of its thread, which is not measured.
+    CpuTime,
+}
+
+impl Argument for ClockId {
+    type Wasm = u32;
+
+    fn decode(value: u32) -> Result<Self> {
+        match value {
+            0 => Ok(Self::Realtime),
+            1 => Ok(Self::Monotonic),
+            2 | 3 => Ok(Self::CpuTime),
+            _ => Err(Error::Invalid),
+        }
+    }
+}
+
+/// An argument that is only checked: a number up to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub struct UpTo<const MAX: u32>;
+
+impl<const MAX: u32> Argument for UpTo<MAX> {
+    type Wasm = u32;
+
+    fn decode(value: u32) -> Result<Self> {
+        if value <= MAX { Ok(Self) } else { Err(Error::Invalid) }
+    }
+}
+
+/// Advice on how a file will be used.
+pub type Advice = UpTo<5>;
+
+/// A signal.
+pub type Signal = UpTo<30>;
+
+/// What a seek counts from.
+#[derive(Clone, Copy, Debug)]
+pub enum Whence {
+    /// The start.
+    Set,
+    /// The position.
+    Current,
+    /// The end.
+    End,
+}
+
+impl Whence {
+    /// The core's form of a seek by `offset`.
+    pub fn seek(self, offset: i64) -> Result<SeekFrom> {
+        Ok(match self {
+            Self::Set => SeekFrom::Start(offset.try_into().map_err(|_| Error::Invalid)?),
+            Self::Current => SeekFrom::Current(offset),
+            Self::End => SeekFrom::End(offset),
+        })
+    }
+}
+
+/// `filetype`.
+pub const fn file_type(kind: Kind) -> u8 {
+    match kind {
+        Kind::BlockDevice => 1,
+        Kind::CharacterDevice => 2,
+        Kind::Directory => 3,
+        Kind::File => 4,
+        Kind::Socket => 6,
+        Kind::SymbolicLink => 7,
+        // Preview 1 has no word for it.
+        Kind::Fifo => FILE_TYPE_UNKNOWN,
+    }
+}
+
+/// `filetype` of a stream that is not a terminal.
+pub const FILE_TYPE_UNKNOWN: u8 = 0;
+
+record! {
+    /// What is known of a descriptor.
+    pub struct FdStat: 24 {
+        /// `filetype`.
+        file_type: u8 = 0,
+        /// [`FdFlags`].
+        flags: u16 = 2,
+        /// [`Rights`].
+        rights: u64 = 8,
+        /// [`Rights`] of what is opened from it.
+        inheriting: u64 = 16,
+    }
+
+    /// What is known of a file.
+    pub struct FileStat: 64 {
+        /// The file system.
+        device: u64 = 0,
+        /// The node in it.
+        inode: u64 = 8,
+        /// `filetype`.
+        file_type: u8 = 16,
+        /// Hard links.
+        links: u64 = 24,
+        /// Bytes.
+        size: u64 = 32,
+        /// Last access, wall clock.
+        accessed: u64 = 40,
+        /// Last change of the content.
+        modified: u64 = 48,
+        /// Last change of the node.
+        changed: u64 = 56,
+    }
+
+    /// [`FileStat`] of `wasi_unstable`.
+    pub struct OldFileStat: 56 {
+        /// The file system.
+        device: u64 = 0,
+        /// The node in it.
+        inode: u64 = 8,
+        /// `filetype`.
+        file_type: u8 = 16,
+        /// Hard links.
+        links: u32 = 20,
+        /// Bytes.
+        size: u64 = 24,
+        /// Last access, wall clock.
+        accessed: u64 = 32,
+        /// Last change of the content.
+        modified: u64 = 40,
+        /// Last change of the node.
+        changed: u64 = 48,
+    }
+
+    /// The head of a directory entry; the name follows.
+    pub struct DirEntry: 24 {
+        /// The cookie of the next.
+        next: u64 = 0,
+        /// The node.
+        inode: u64 = 8,
+        /// Bytes of the name.
+        name_len: u32 = 16,
+        /// `filetype`.
+        file_type: u8 = 20,
+    }
+
+    /// A preopened directory.
+    pub struct PreStat: 8 {
+        /// 0: a directory.
+        tag: u8 = 0,
+        /// Bytes of its name.
+        name_len: u32 = 4,
+    }
+
+    /// What a guest waits for.
+    pub struct Subscription: 48 {
+        /// Given back in the event.
+        user_data: u64 = 0,
+        /// An [`event_type`].
+        event_type: u8 = 8,
+        /// Of a clock: which. Of a descriptor: its number.
+        subject: u32 = 16,
+        /// Of a clock: when.
+        timeout: u64 = 24,
+        /// Of a clock: 1 when `timeout` is an instant, not a span.
+        flags: u16 = 40,
+    }
+
+    /// [`Subscription`] to a clock as `wasi_unstable` has it.
+    pub struct OldClockSubscription: 56 {
+        /// Given back in the event.
+        user_data: u64 = 0,
+        /// An [`event_type`].
+        event_type: u8 = 8,
+        /// Which clock.
+        subject: u32 = 24,
+        /// When.
+        timeout: u64 = 32,
+        /// 1 when `timeout` is an instant, not a span.
+        flags: u16 = 48,
+    }
+
+    /// What has happened.
+    pub struct Event: 32 {
+        /// From the subscription.
+        user_data: u64 = 0,
+        /// `errno`.
+        error: u16 = 8,
+        /// An [`event_type`].
+        event_type: u8 = 10,
+        /// Bytes that can be read or written.
+        bytes: u64 = 16,
+        /// 1 when the other side has hung up.
+        flags: u16 = 24,
+    }
+}
+
+/// What can be waited for.
+pub mod event_type {
+    /// A time.
+    pub const CLOCK: u8 = 0;
+    /// Something to read.
+    pub const FD_READ: u8 = 1;
+    /// Room to write.
+    pub const FD_WRITE: u8 = 2;
+}
+
+impl From<Stat> for FileStat {
+    fn from(stat: Stat) -> Self {
+        Self {
+            device: stat.device,
+            inode: stat.inode,
+            file_type: file_type(stat.kind),
+            links: stat.links,
+            size: stat.size,
+            accessed: stat.accessed,
+            modified: stat.modified,
+            changed: stat.changed,
+        }
+    }
+}
+
+impl From<FileStat> for OldFileStat {
+    fn from(stat: FileStat) -> Self {
+        Self {
+            device: stat.device,
+            inode: stat.inode,
+            file_type: stat.file_type,
+            links: stat.links.try_into().unwrap_or(u32::MAX),
+            size: stat.size,
+            accessed: stat.accessed,
+            modified: stat.modified,
+            changed: stat.changed,
+        }
+    }
+}
+
+/// [`Subscription`] of `wasi_unstable`: a clock's has one field more in front.
+#[derive(Clone, Copy, Debug)]
+pub struct OldSubscription(Subscription);
+
+impl Plain for OldSubscription {
+    const SIZE: usize = OldClockSubscription::SIZE;
+
+    fn load(bytes: &[u8]) -> Option<Self> {
+        let old = OldClockSubscription::load(bytes)?;
+        let new = Subscription::load(bytes)?;
+        Some(Self(match old.event_type {
+            event_type::CLOCK => {
+                Subscription { subject: old.subject, timeout: old.timeout, flags: old.flags, ..new }
+            }
+            _ => new,
+        }))
+    }
+
+    fn store(self, bytes: &mut [u8]) -> Option<()> {
+        let Subscription { user_data, event_type, subject, timeout, flags } = self.0;
+        match event_type {
+            event_type::CLOCK => {
+                OldClockSubscription { user_data, event_type, subject, timeout, flags }.store(bytes)
+            }
+            _ => self.0.store(bytes),
+        }
+    }
+}
+
+impl From<OldSubscription> for Subscription {
+    fn from(old: OldSubscription) -> Self {
+        old.0
+    }
+}
+
+/// Where `wasi_unstable` differs from `wasi_snapshot_preview1`.
+pub trait Layouts: 'static {
+    /// `filestat`.
+    type FileStat: Plain + From<FileStat>;
+    /// `subscription`.
+    type Subscription: Plain + Into<Subscription>;
+    /// `whence`.
+    type Whence: Argument + Into<Whence>;
+}
+
+/// The layouts of `wasi_snapshot_preview1`.
+pub struct Snapshot;
+
+impl Layouts for Snapshot {
+    type FileStat = FileStat;
+    type Subscription = Subscription;
+    type Whence = Whence;
+}
+
+/// The layouts of `wasi_unstable`.
+pub struct Unstable;
+
+impl Layouts for Unstable {
+    type FileStat = OldFileStat;
+    type Subscription = OldSubscription;
+    type Whence = OldWhence;
+}
+
+impl Argument for Whence {
+    type Wasm = u32;
+
+    fn decode(value: u32) -> Result<Self> {
+        match value {
+            0 => Ok(Self::Set),
+            1 => Ok(Self::Current),
+            2 => Ok(Self::End),
+            _ => Err(Error::Invalid),
+        }
+    }
+}
+
+/// [`Whence`] in the order of `wasi_unstable`.
+#[derive(Clone, Copy, Debug)]
+pub struct OldWhence(Whence);
+
+impl Argument for OldWhence {
+    type Wasm = u32;
+
+    fn decode(value: u32) -> Result<Self> {
+        match value {
+            0 => Ok(Self(Whence::Current)),
+            1 => Ok(Self(Whence::End)),
+            2 => Ok(Self(Whence::Set)),
+            _ => Err(Error::Invalid),
+        }
+    }
+}
+
+impl From<OldWhence> for Whence {
+    fn from(old: OldWhence) -> Self {
+        old.0
+    }
+}
