@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use log::LevelFilter;
 use manifest::Source;
 
 use crate::accel;
@@ -46,6 +47,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
         kernel: &file("kernel", &kernel)?,
         initrd: &file("initrd", &initrd)?,
         log: Channel::File(output.join("log")),
+        log_level: given.log.unwrap_or(LevelFilter::Info),
         ports: Ports {
             stdin: Channel::Stdio,
             stdout: Channel::File("/dev/stdout".into()),

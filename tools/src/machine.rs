@@ -16,6 +16,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use log::LevelFilter;
 use manifest::{FORMAT_VERSION, ParseStatusError, Status, debug_exit};
 use rustix::fs::MemfdFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -33,6 +34,9 @@ const FIRST_WORD: Duration = Duration::from_secs(60);
 /// How long the machine may take to end after the program has, or after the program's time is up.
 const LAST_WORD: Duration = Duration::from_secs(30);
 
+/// How much the kernel logs when nobody asked: enough to tell what went before a failure.
+const UNSEEN_LOG: LevelFilter = LevelFilter::Info;
+
 /// The machine to run.
 pub struct Settings {
     /// Its type.
@@ -47,8 +51,8 @@ pub struct Settings {
     pub initrd: File,
     /// The host's directories.
     pub shares: Vec<Share>,
-    /// Whether to show the kernel's log.
-    pub show_log: bool,
+    /// How much of the kernel's log to show; `None` to show it only if the machine fails.
+    pub log: Option<LevelFilter>,
     /// The program's time limit, which the kernel enforces.
     pub timeout: Option<Duration>,
 }
@@ -83,6 +87,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         kernel: &qemu_side.file(settings.kernel)?,
         initrd: &qemu_side.file(settings.initrd)?,
         log: log_port,
+        log_level: settings.log.unwrap_or(UNSEEN_LOG),
         ports: Ports { stdin: stdin_port, stdout: stdout_port, stderr: stderr_port, status: status_port },
         shares: &settings.shares,
     };
@@ -94,11 +99,12 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
     relay::send_stdin(stdin).map_err(system("use standard input"))?;
     let stdout = relay::receive(stdout, io::stdout()).map_err(system("use standard output"))?;
     let stderr = relay::receive(stderr, io::stderr()).map_err(system("use standard error"))?;
+    let show_log = settings.log.is_some();
     let (sender, events) = mpsc::channel();
     let on_log = sender.clone();
     // Nobody listens any more when the machine was given up.
-    let log = relay::collect(log, settings.show_log, move || drop(on_log.send(Event::Log)));
-    let messages = qemu.0.stderr.take().map(|messages| relay::collect(messages, settings.show_log, || ()));
+    let log = relay::collect(log, show_log, move || drop(on_log.send(Event::Log)));
+    let messages = qemu.0.stderr.take().map(|messages| relay::collect(messages, show_log, || ()));
     thread::spawn(move || {
         for line in BufReader::new(status).lines().map_while(Result::ok) {
             if sender.send(Event::Status(line.parse())).is_err() {
@@ -112,7 +118,9 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         qemu.end();
     }
     let exit = qemu.0.wait().map_err(system("wait for QEMU"))?;
-    let log = move || Log { kernel: finish(log), qemu: messages.map(finish).unwrap_or_default() };
+    // What was shown is not said again.
+    let unseen = |text| if show_log { String::new() } else { text };
+    let log = || Log { kernel: unseen(finish(log)), qemu: unseen(messages.map(finish).unwrap_or_default()) };
     let status = match end {
         Ok(Some(status)) if !failed(exit) => status,
         Ok(_) => return Err(Error::Machine { qemu: exit, log: log() }),

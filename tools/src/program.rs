@@ -5,7 +5,6 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use log::LevelFilter;
 use manifest::{Limits, Manifest, Mount, Source};
 
 use crate::error::Error;
@@ -51,7 +50,6 @@ pub fn manifest(args: Vec<String>, given: &Given) -> Result<Manifest, Error> {
     let mut manifest = Manifest::new(args);
     manifest.env = given.env.iter().filter_map(|var| variable(var).transpose()).collect::<Result<_, _>>()?;
     manifest.limits = Limits { memory: given.memory, timeout: given.timeout };
-    manifest.log = given.log.unwrap_or(LevelFilter::Info);
     Ok(manifest)
 }
 

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
-use manifest::{debug_exit, port};
+use log::LevelFilter;
+use manifest::{LOG_ARGUMENT, debug_exit, port};
 
 use crate::accel::Accel;
 use crate::options::MachineKind;
@@ -23,6 +24,8 @@ pub struct Machine<'a> {
     pub initrd: &'a Path,
     /// Where the kernel's log goes.
     pub log: Channel,
+    /// How much it logs.
+    pub log_level: LevelFilter,
     /// Where the four ports lead.
     pub ports: Ports<Channel>,
     /// The directories of the host.
@@ -81,6 +84,7 @@ impl Machine<'_> {
         line.option("-m", format!("{}B", self.ram));
         line.path("-kernel", "", self.kernel);
         line.path("-initrd", "", self.initrd);
+        line.option("-append", format!("{LOG_ARGUMENT}{}", self.log_level).to_lowercase());
         line.option(
             "-device",
             format!("isa-debug-exit,iobase={:#x},iosize={}", debug_exit::PORT, debug_exit::SIZE),
@@ -162,6 +166,7 @@ mod tests {
             kernel: Path::new("/k,1"),
             initrd: Path::new("/i"),
             log: socket(10),
+            log_level: LevelFilter::Warn,
             ports: Ports { stdin: socket(11), stdout: socket(12), stderr: socket(13), status: socket(14) },
             shares,
         };
@@ -174,7 +179,7 @@ mod tests {
         assert!(line.contains("-chardev socket,id=stdout,fd=12 "), "{line}");
         assert!(line.contains("-device virtserialport,chardev=stdout,name=org.sisal.stdout "), "{line}");
         assert!(line.contains("-device virtserialport,chardev=status,name=org.sisal.status"), "{line}");
-        assert!(line.contains("-m 16777216B -kernel /k,1 "), "{line}");
+        assert!(line.contains("-m 16777216B -kernel /k,1 -initrd /i -append log=warn "), "{line}");
         assert!(line.contains("isa-debug-exit,iobase=0x501,iosize=2"), "{line}");
     }
 

@@ -48,7 +48,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         kernel: in_memory(&kernel(machine.kernel.as_deref())?)?,
         initrd,
         shares,
-        show_log: given.log.is_some(),
+        log: given.log,
         timeout: given.timeout,
     };
     let name = manifest.args.first().map_or("program", String::as_str);

@@ -40,6 +40,10 @@ pub mod port {
     pub const STATUS: &str = "org.sisal.status";
 }
 
+/// The word of the kernel's command line that sets how much it logs on the serial port: `log=LEVEL`, with the names
+/// of the `log` crate's levels. The log begins before the archive is found, so the [`Manifest`] is no place for it.
+pub const LOG_ARGUMENT: &str = "log=";
+
 /// QEMU's `isa-debug-exit` device, with which the kernel ends the machine. Writing `v` ends QEMU with exit code
 /// `v << 1 | 1`.
 pub mod debug_exit {

@@ -3,7 +3,6 @@
 use alloc::{string::String, vec::Vec};
 use core::{fmt, time::Duration};
 
-use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
 /// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
@@ -24,8 +23,6 @@ pub struct Manifest {
     pub mounts: Vec<Mount>,
     /// What the program may use at most.
     pub limits: Limits,
-    /// How much the kernel logs on the serial port.
-    pub log: LevelFilter,
 }
 
 /// A directory that the program is given (a preopen).
@@ -81,17 +78,9 @@ pub enum Error {
 }
 
 impl Manifest {
-    /// A program with these arguments and nothing else: no environment, no directories, no limits, a log of
-    /// warnings and errors.
+    /// A program with these arguments and nothing else: no environment, no directories, no limits.
     pub fn new(args: Vec<String>) -> Self {
-        Self {
-            version: FORMAT_VERSION,
-            args,
-            env: Vec::new(),
-            mounts: Vec::new(),
-            limits: Limits::default(),
-            log: LevelFilter::Warn,
-        }
+        Self { version: FORMAT_VERSION, args, env: Vec::new(), mounts: Vec::new(), limits: Limits::default() }
     }
 
     /// The manifest as the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH).
@@ -164,7 +153,6 @@ mod tests {
                 },
             ],
             limits: Limits { memory: Some(u64::MAX), timeout: Some(Duration::from_nanos(1_500_000_001)) },
-            log: LevelFilter::Debug,
             ..Manifest::new(Vec::new())
         }
     }
