@@ -24,3 +24,24 @@ pub fn kernel(path: Option<&Path>) -> Result<Cow<'static, [u8]>, Error> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_keeps_to_its_budget() {
+        const BUDGET: usize = 3 << 20;
+        let size = BUILT_IN.len();
+        assert!(size <= BUDGET, "the kernel has {size} bytes; it may have {BUDGET}");
+    }
+
+    #[test]
+    fn another_kernel_is_read_from_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("kernel");
+        assert!(kernel(Some(&path)).unwrap_err().to_string().contains("read the kernel"));
+        fs::write(&path, "other").unwrap();
+        assert_eq!(*kernel(Some(&path)).unwrap(), *b"other");
+    }
+}
