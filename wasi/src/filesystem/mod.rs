@@ -6,6 +6,7 @@
 //! and a device answers in tens of microseconds.
 
 mod descriptor;
+pub mod memory;
 mod resolve;
 
 pub use descriptor::{Descriptor, Directory, DirectoryEntry, OpenFile, OpenFlags, Permissions, SeekFrom};

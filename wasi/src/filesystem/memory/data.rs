@@ -1,0 +1,151 @@
+//! A file's bytes: sparse, in pages, over content that was there from the start.
+
+use super::quota::{Quota, probe_heap};
+use crate::{Error, Result};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+
+/// Bytes in a page. What is stored is charged in whole pages.
+pub(super) const PAGE: usize = 4096;
+const PAGE_U64: u64 = PAGE as u64;
+
+/// The largest file: 16 TiB, as ext4 has it.
+pub(super) const SIZE_MAX: u64 = 1 << 44;
+
+/// Content that an embedder gave: read where it is, copied a page at a time when a guest writes.
+pub(super) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// The bytes of a file. Who drops it gives [`stored`](Self::stored) back to the quota.
+#[derive(Default)]
+pub(super) struct Data {
+    size: u64,
+    /// Bytes that are in no page come from here, as far as `content_len` goes; behind it there are zeros.
+    content: Option<Content>,
+    content_len: u64,
+    pages: BTreeMap<u64, Box<[u8]>>,
+}
+
+/// The part of a range that lies in one page: the page, the offset in it, the number of bytes.
+fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
+    // The remainder is less than PAGE.
+    let start = (offset % PAGE_U64) as usize;
+    (offset / PAGE_U64, start, len.min(PAGE - start))
+}
+
+impl Data {
+    pub(super) fn new(content: Content) -> Self {
+        let size = (*content).as_ref().len() as u64;
+        Self { size, content: Some(content), content_len: size, pages: BTreeMap::new() }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes charged to the quota.
+    pub(super) fn stored(&self) -> u64 {
+        (self.pages.len() as u64).saturating_mul(PAGE_U64)
+    }
+
+    /// Copies the content from `offset` on, and zeros behind it.
+    fn copy_content(&self, buffer: &mut [u8], offset: u64) {
+        let content = self.content.as_deref().map_or(&[][..], AsRef::as_ref);
+        let visible = usize::try_from(self.content_len).unwrap_or(usize::MAX).min(content.len());
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(visible);
+        let source = content.get(from..visible).unwrap_or_default();
+        let (copied, zeros) = buffer.split_at_mut(source.len().min(buffer.len()));
+        copied.copy_from_slice(source.get(..copied.len()).unwrap_or_default());
+        zeros.fill(0);
+    }
+
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let available = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let total = buffer.len().min(available);
+        let mut rest = buffer.get_mut(..total).unwrap_or_default();
+        let mut offset = offset;
+        while !rest.is_empty() {
+            let (index, start, len) = piece(offset, rest.len());
+            let (part, tail) = rest.split_at_mut(len);
+            match self.pages.get(&index).and_then(|page| page.get(start..start + len)) {
+                Some(bytes) => part.copy_from_slice(bytes),
+                None => self.copy_content(part, offset),
+            }
+            offset += len as u64;
+            rest = tail;
+        }
+        total
+    }
+
+    /// Writes as much as there is space for; an error only when that is nothing.
+    pub(super) fn write_at(&mut self, quota: &Quota, buffer: &[u8], offset: u64) -> Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let room = SIZE_MAX.checked_sub(offset).filter(|&room| room > 0).ok_or(Error::FileTooLarge)?;
+        let mut rest = buffer.get(..usize::try_from(room).unwrap_or(usize::MAX)).unwrap_or(buffer);
+        let mut written = 0;
+        while !rest.is_empty() {
+            let at = offset + written as u64;
+            let (index, start, len) = piece(at, rest.len());
+            let (part, tail) = rest.split_at(len);
+            match self.page(quota, index) {
+                Ok(page) => page.get_mut(start..start + len).ok_or(Error::Io)?.copy_from_slice(part),
+                Err(_) if written > 0 => break,
+                Err(error) => return Err(error),
+            }
+            written += len;
+            rest = tail;
+            self.size = self.size.max(at + len as u64);
+        }
+        Ok(written)
+    }
+
+    /// A page to write to.
+    fn page(&mut self, quota: &Quota, index: u64) -> Result<&mut [u8]> {
+        if !self.pages.contains_key(&index) {
+            let mut page = Vec::new();
+            page.try_reserve_exact(PAGE).map_err(|_| Error::NoMemory)?;
+            page.resize(PAGE, 0);
+            probe_heap(PAGE)?;
+            quota.charge(PAGE_U64)?;
+            if index.saturating_mul(PAGE_U64) < self.content_len {
+                self.copy_content(&mut page, index * PAGE_U64);
+            }
+            self.pages.insert(index, page.into_boxed_slice());
+        }
+        self.pages.get_mut(&index).map(|page| &mut page[..]).ok_or(Error::Io)
+    }
+
+    pub(super) fn set_size(&mut self, quota: &Quota, size: u64) -> Result<()> {
+        if size > SIZE_MAX {
+            return Err(Error::FileTooLarge);
+        }
+        if size < self.size {
+            // What grows back later must be zeros.
+            self.content_len = self.content_len.min(size);
+            let cut = self.pages.split_off(&size.div_ceil(PAGE_U64));
+            quota.release((cut.len() as u64).saturating_mul(PAGE_U64));
+            let (index, start, _) = piece(size, PAGE);
+            if let Some(tail) = self.pages.get_mut(&index).and_then(|page| page.get_mut(start..)) {
+                tail.fill(0);
+            }
+        }
+        self.size = size;
+        Ok(())
+    }
+
+    /// Stores every page of a range, so that writing there cannot lack space.
+    pub(super) fn allocate(&mut self, quota: &Quota, offset: u64, len: u64) -> Result<()> {
+        let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX).ok_or(Error::FileTooLarge)?;
+        let range = offset / PAGE_U64..end.div_ceil(PAGE_U64);
+        let missing =
+            (range.end - range.start).saturating_sub(self.pages.range(range.clone()).count() as u64);
+        // Refused as a whole before anything is stored; the pages are then charged one by one.
+        quota.charge(missing.saturating_mul(PAGE_U64))?;
+        quota.release(missing.saturating_mul(PAGE_U64));
+        for index in range {
+            self.page(quota, index)?;
+        }
+        self.size = self.size.max(end);
+        Ok(())
+    }
+}

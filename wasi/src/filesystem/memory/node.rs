@@ -1,0 +1,277 @@
+//! The nodes of an in-memory file system, as [`Node`] and as [`File`].
+
+use super::{
+    Shared,
+    data::Data,
+    tree::{Inode, Listed},
+};
+use crate::{
+    Error, Result,
+    filesystem::{Access, Entry, File, Kind, Name, Node, SetTime, Stat},
+    types::Nanoseconds,
+};
+use alloc::{string::String, sync::Arc, vec::Vec};
+use core::{any::Any, ops::ControlFlow};
+
+/// How many entries a listing takes from the tree at once.
+const LISTING: usize = 64;
+
+/// A node that somebody holds.
+#[derive(Clone)]
+pub(super) struct MemoryNode {
+    pub(super) shared: Arc<Shared>,
+    pub(super) inode: Arc<Inode>,
+}
+
+impl MemoryNode {
+    fn require_directory(&self) -> Result<()> {
+        if self.inode.kind == Kind::Directory { Ok(()) } else { Err(Error::NotDirectory) }
+    }
+
+    /// `node` if it is one of this file system.
+    fn kin<'n>(&self, node: &'n dyn Node) -> Result<&'n Self> {
+        match node.as_any().downcast_ref::<Self>() {
+            Some(node) if Arc::ptr_eq(&node.shared, &self.shared) => Ok(node),
+            _ => Err(Error::CrossDevice),
+        }
+    }
+
+    fn with(&self, inode: Arc<Inode>) -> Arc<Self> {
+        Arc::new(Self { shared: self.shared.clone(), inode })
+    }
+
+    pub(super) fn create(
+        &self,
+        name: Name<'_>,
+        kind: Kind,
+        target: &str,
+        data: Data,
+    ) -> Result<Arc<MemoryNode>> {
+        self.require_directory()?;
+        let now = self.shared.now();
+        let inode = self.shared.tree.lock().create(&self.inode, name, (kind, target, data), now)?;
+        Ok(self.with(inode))
+    }
+
+    pub(super) fn child(&self, name: Name<'_>) -> Result<Arc<Self>> {
+        self.require_directory()?;
+        let inode = self.shared.tree.lock().lookup(self.inode.number, name)?;
+        Ok(self.with(inode))
+    }
+
+    fn remove(&self, name: Name<'_>, directory_wanted: bool) -> Result<()> {
+        self.require_directory()?;
+        let now = self.shared.now();
+        let removed = self.shared.tree.lock().remove(&self.inode, name, directory_wanted, now)?;
+        // A large file is freed here, without the lock.
+        drop(removed);
+        Ok(())
+    }
+
+    /// Changes a file's bytes, and its times with them.
+    fn change<T>(&self, change: impl FnOnce(&mut Data) -> Result<T>) -> Result<T> {
+        let now = self.shared.now();
+        let mut state = self.inode.state.lock();
+        let result = change(&mut state.data)?;
+        state.modified = now;
+        state.changed = now;
+        Ok(result)
+    }
+
+    fn stat_inode(&self) -> Stat {
+        let directory_links = match self.inode.kind {
+            Kind::Directory => Some(self.shared.tree.lock().directory_links(self.inode.number)),
+            _ => None,
+        };
+        let state = self.inode.state.lock();
+        Stat {
+            device: self.shared.device,
+            inode: self.inode.number,
+            kind: self.inode.kind,
+            links: directory_links.unwrap_or(state.links),
+            size: match self.inode.kind {
+                Kind::SymbolicLink => self.inode.target.len() as u64,
+                _ => state.data.size(),
+            },
+            accessed: state.accessed,
+            modified: state.modified,
+            changed: state.changed,
+        }
+    }
+
+    fn set_inode_times(&self, accessed: SetTime, modified: SetTime) {
+        let now = self.shared.now();
+        let mut state = self.inode.state.lock();
+        set(&mut state.accessed, accessed, now);
+        set(&mut state.modified, modified, now);
+        state.changed = now;
+    }
+}
+
+fn set(time: &mut Nanoseconds, to: SetTime, now: Nanoseconds) {
+    match to {
+        SetTime::Keep => {}
+        SetTime::Now => *time = now,
+        SetTime::To(to) => *time = to,
+    }
+}
+
+impl Node for MemoryNode {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn kind(&self) -> Kind {
+        self.inode.kind
+    }
+
+    fn stat(&self) -> Result<Stat> {
+        Ok(self.stat_inode())
+    }
+
+    fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
+        self.set_inode_times(accessed, modified);
+        Ok(())
+    }
+
+    fn open(&self, _access: Access) -> Result<Arc<dyn File>> {
+        match self.inode.kind {
+            Kind::Directory => Err(Error::IsDirectory),
+            Kind::SymbolicLink => Err(Error::Loop),
+            _ => Ok(Arc::new(self.clone())),
+        }
+    }
+
+    fn lookup(&self, name: Name<'_>) -> Result<Arc<dyn Node>> {
+        Ok(self.child(name)?)
+    }
+
+    fn create_file(&self, name: Name<'_>, _access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {
+        let node = self.create(name, Kind::File, "", Data::default())?;
+        Ok((node.clone(), node))
+    }
+
+    fn create_directory(&self, name: Name<'_>) -> Result<()> {
+        self.create(name, Kind::Directory, "", Data::default()).map(drop)
+    }
+
+    fn create_symbolic_link(&self, name: Name<'_>, target: &str) -> Result<()> {
+        self.create(name, Kind::SymbolicLink, target, Data::default()).map(drop)
+    }
+
+    fn link(&self, name: Name<'_>, node: &dyn Node) -> Result<()> {
+        self.require_directory()?;
+        let node = self.kin(node)?;
+        if node.inode.kind == Kind::Directory {
+            return Err(Error::NotPermitted);
+        }
+        let now = self.shared.now();
+        let mut tree = self.shared.tree.lock();
+        // The last name may have gone since the node was found.
+        if node.inode.state.lock().links == 0 {
+            return Err(Error::NoEntry);
+        }
+        tree.link(&self.inode, name, &node.inode, now)
+    }
+
+    fn unlink(&self, name: Name<'_>) -> Result<()> {
+        self.remove(name, false)
+    }
+
+    fn remove_directory(&self, name: Name<'_>) -> Result<()> {
+        self.remove(name, true)
+    }
+
+    fn rename(&self, name: Name<'_>, new_directory: &dyn Node, new_name: Name<'_>) -> Result<()> {
+        self.require_directory()?;
+        let new_directory = self.kin(new_directory)?;
+        new_directory.require_directory()?;
+        let now = self.shared.now();
+        let (old, new) = ((&*self.inode, name), (&*new_directory.inode, new_name));
+        let replaced = self.shared.tree.lock().rename(old, new, now)?;
+        drop(replaced);
+        Ok(())
+    }
+
+    fn read_directory(
+        &self,
+        mut cookie: u64,
+        entry: &mut dyn FnMut(Entry<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.require_directory()?;
+        let mut entries: Vec<Listed> = Vec::new();
+        entries.try_reserve_exact(LISTING).map_err(|_| Error::NoMemory)?;
+        loop {
+            entries.clear();
+            self.shared.tree.lock().list(self.inode.number, cookie, &mut entries);
+            if entries.is_empty() {
+                return Ok(());
+            }
+            for Listed { name, inode, kind, next } in &entries {
+                let listed = Entry { name: Name::new(name)?, inode: *inode, kind: *kind, next: *next };
+                if entry(listed).is_break() {
+                    return Ok(());
+                }
+                cookie = *next;
+            }
+        }
+    }
+
+    fn read_link(&self) -> Result<String> {
+        match self.inode.kind {
+            Kind::SymbolicLink => Ok(String::from(&*self.inode.target)),
+            _ => Err(Error::Invalid),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl File for MemoryNode {
+    fn stat(&self) -> Result<Stat> {
+        Ok(self.stat_inode())
+    }
+
+    fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
+        self.set_inode_times(accessed, modified);
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let (count, stale) = {
+            let state = self.inode.state.lock();
+            (state.data.read_at(buffer, offset), state.accessed <= state.modified)
+        };
+        // As Linux with `relatime`: the first read after a write counts.
+        if stale {
+            let now = self.shared.now();
+            self.inode.state.lock().accessed = now;
+        }
+        Ok(count)
+    }
+
+    fn write_at(&self, buffer: &[u8], offset: u64) -> Result<usize> {
+        self.change(|data| data.write_at(&self.inode.quota, buffer, offset))
+    }
+
+    fn append(&self, buffer: &[u8]) -> Result<(usize, u64)> {
+        self.change(|data| {
+            let count = data.write_at(&self.inode.quota, buffer, data.size())?;
+            Ok((count, data.size()))
+        })
+    }
+
+    fn set_size(&self, size: u64) -> Result<()> {
+        self.change(|data| data.set_size(&self.inode.quota, size))
+    }
+
+    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
+        self.change(|data| data.allocate(&self.inode.quota, offset, len))
+    }
+
+    fn sync(&self, _data_only: bool) -> Result<()> {
+        Ok(())
+    }
+}

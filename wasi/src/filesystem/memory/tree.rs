@@ -1,0 +1,314 @@
+//! The tree: nodes, and the directories that name them.
+//!
+//! Directories are kept in one map by number, not inside each other, so that a deep tree is dropped without recursion; a
+//! directory's node and its entries part when it is removed. One lock holds the whole tree, each node has one for its own
+//! state. They are taken in this order: tree, node, quota; nothing is called that is not in this module while one is held.
+
+use super::{
+    data::Data,
+    quota::{DIRECTORY_COST, ENTRY_COST, NODE_COST, Quota, probe_heap},
+};
+use crate::{
+    Error, Result,
+    filesystem::{Kind, Name},
+    types::Nanoseconds,
+};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use hashbrown::HashMap;
+use spin::Mutex;
+
+/// More than the small allocations of any one change of the tree take together.
+const HEAP_RESERVE: usize = 8192;
+
+/// A file, a directory or a symbolic link.
+pub(super) struct Inode {
+    pub(super) number: u64,
+    pub(super) kind: Kind,
+    /// A symbolic link's text.
+    pub(super) target: Box<str>,
+    pub(super) state: Mutex<State>,
+    pub(super) quota: Arc<Quota>,
+}
+
+/// What changes about a node.
+pub(super) struct State {
+    pub(super) accessed: Nanoseconds,
+    pub(super) modified: Nanoseconds,
+    pub(super) changed: Nanoseconds,
+    /// Names of anything but a directory.
+    pub(super) links: u64,
+    /// The bytes of a file.
+    pub(super) data: Data,
+}
+
+impl Inode {
+    fn cost(kind: Kind, target: &str) -> u64 {
+        NODE_COST + if kind == Kind::Directory { DIRECTORY_COST } else { 0 } + target.len() as u64
+    }
+}
+
+impl Drop for Inode {
+    fn drop(&mut self) {
+        let stored = self.state.get_mut().data.stored();
+        self.quota.release(Self::cost(self.kind, &self.target).saturating_add(stored));
+    }
+}
+
+/// What a listing needs of an entry.
+pub(super) struct Listed {
+    pub(super) name: Arc<str>,
+    pub(super) inode: u64,
+    pub(super) kind: Kind,
+    pub(super) next: u64,
+}
+
+/// A directory's entries, by name and in the order of their making: a listing goes on by order, which is its cookie.
+struct Directory {
+    by_name: BTreeMap<Arc<str>, u64>,
+    by_order: BTreeMap<u64, (Arc<str>, Arc<Inode>)>,
+    next: u64,
+    parent: u64,
+    subdirectories: u64,
+}
+
+impl Directory {
+    fn new(parent: u64) -> Self {
+        Self { by_name: BTreeMap::new(), by_order: BTreeMap::new(), next: 0, parent, subdirectories: 0 }
+    }
+
+    fn get(&self, name: Name<'_>) -> Option<&Arc<Inode>> {
+        self.by_name.get(name.as_str()).and_then(|order| self.by_order.get(order)).map(|(_, inode)| inode)
+    }
+
+    /// Names `inode`; what had the name before comes back, and its place in a listing stays.
+    fn set(&mut self, name: Name<'_>, inode: Arc<Inode>) -> Option<Arc<Inode>> {
+        self.subdirectories += u64::from(inode.kind == Kind::Directory);
+        if let Some((_, named)) =
+            self.by_name.get(name.as_str()).and_then(|order| self.by_order.get_mut(order))
+        {
+            self.subdirectories -= u64::from(named.kind == Kind::Directory);
+            return Some(core::mem::replace(named, inode));
+        }
+        let name: Arc<str> = Arc::from(name.as_str());
+        self.by_name.insert(name.clone(), self.next);
+        self.by_order.insert(self.next, (name, inode));
+        self.next += 1;
+        None
+    }
+
+    fn remove(&mut self, name: Name<'_>) -> Option<Arc<Inode>> {
+        let order = self.by_name.remove(name.as_str())?;
+        let (_, inode) = self.by_order.remove(&order)?;
+        self.subdirectories -= u64::from(inode.kind == Kind::Directory);
+        Some(inode)
+    }
+}
+
+fn entry_cost(name: Name<'_>) -> u64 {
+    ENTRY_COST + name.as_str().len() as u64
+}
+
+/// All directories, by number.
+pub(super) struct Tree {
+    directories: HashMap<u64, Directory>,
+    next_inode: u64,
+    quota: Arc<Quota>,
+}
+
+impl Tree {
+    /// A tree of one directory, which is returned too.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] when not even that fits.
+    pub(super) fn new(quota: Arc<Quota>, now: Nanoseconds) -> Result<(Self, Arc<Inode>)> {
+        let mut tree = Self { directories: HashMap::new(), next_inode: 1, quota };
+        let root = tree.new_inode(Kind::Directory, "", Data::default(), now)?;
+        tree.directories.insert(root.number, Directory::new(root.number));
+        Ok((tree, root))
+    }
+
+    fn new_inode(&mut self, kind: Kind, target: &str, data: Data, now: Nanoseconds) -> Result<Arc<Inode>> {
+        self.quota.charge(Inode::cost(kind, target))?;
+        let number = self.next_inode;
+        self.next_inode += 1;
+        let state = State { accessed: now, modified: now, changed: now, links: 0, data };
+        let quota = self.quota.clone();
+        Ok(Arc::new(Inode { number, kind, target: target.into(), state: Mutex::new(state), quota }))
+    }
+
+    /// A directory that has not been removed.
+    fn directory(&self, number: u64) -> Result<&Directory> {
+        self.directories.get(&number).ok_or(Error::NoEntry)
+    }
+
+    fn directory_mut(&mut self, number: u64) -> Result<&mut Directory> {
+        self.directories.get_mut(&number).ok_or(Error::NoEntry)
+    }
+
+    /// POSIX's count of links of a directory: its name, its `.`, and each `..` in it.
+    pub(super) fn directory_links(&self, number: u64) -> u64 {
+        self.directories.get(&number).map_or(0, |directory| directory.subdirectories.saturating_add(2))
+    }
+
+    pub(super) fn lookup(&self, directory: u64, name: Name<'_>) -> Result<Arc<Inode>> {
+        self.directory(directory)?.get(name).cloned().ok_or(Error::NoEntry)
+    }
+
+    /// Makes a node and names it.
+    pub(super) fn create(
+        &mut self,
+        directory: &Inode,
+        name: Name<'_>,
+        (kind, target, data): (Kind, &str, Data),
+        now: Nanoseconds,
+    ) -> Result<Arc<Inode>> {
+        if self.directory(directory.number)?.get(name).is_some() {
+            return Err(Error::Exists);
+        }
+        self.directories.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        probe_heap(HEAP_RESERVE)?;
+        let inode = self.new_inode(kind, target, data, now)?;
+        self.link(directory, name, &inode, now)?;
+        if kind == Kind::Directory {
+            self.directories.insert(inode.number, Directory::new(directory.number));
+        }
+        Ok(inode)
+    }
+
+    /// Gives `inode` another name.
+    pub(super) fn link(
+        &mut self,
+        directory: &Inode,
+        name: Name<'_>,
+        inode: &Arc<Inode>,
+        now: Nanoseconds,
+    ) -> Result<()> {
+        if self.directory(directory.number)?.get(name).is_some() {
+            return Err(Error::Exists);
+        }
+        probe_heap(HEAP_RESERVE)?;
+        self.quota.charge(entry_cost(name))?;
+        self.directory_mut(directory.number)?.set(name, inode.clone());
+        inode.count_link(1, now);
+        directory.touch(now);
+        Ok(())
+    }
+
+    /// Takes the name away and returns whose it was. `directory_wanted` says which call it is: `rmdir` or `unlink`.
+    pub(super) fn remove(
+        &mut self,
+        directory: &Inode,
+        name: Name<'_>,
+        directory_wanted: bool,
+        now: Nanoseconds,
+    ) -> Result<Arc<Inode>> {
+        let inode = self.lookup(directory.number, name)?;
+        match (inode.kind == Kind::Directory, directory_wanted) {
+            (true, false) => return Err(Error::IsDirectory),
+            (false, true) => return Err(Error::NotDirectory),
+            (true, true) => self.dissolve(&inode)?,
+            (false, false) => {}
+        }
+        self.directory_mut(directory.number)?.remove(name);
+        self.quota.release(entry_cost(name));
+        inode.count_link(-1, now);
+        directory.touch(now);
+        Ok(inode)
+    }
+
+    /// Drops the entries of a directory that has none.
+    fn dissolve(&mut self, inode: &Inode) -> Result<()> {
+        if !self.directory(inode.number)?.by_name.is_empty() {
+            return Err(Error::NotEmpty);
+        }
+        self.directories.remove(&inode.number);
+        Ok(())
+    }
+
+    /// Moves a name; what it replaced is returned, for the caller to drop outside of the lock.
+    pub(super) fn rename(
+        &mut self,
+        (directory, name): (&Inode, Name<'_>),
+        (new_directory, new_name): (&Inode, Name<'_>),
+        now: Nanoseconds,
+    ) -> Result<Option<Arc<Inode>>> {
+        let inode = self.lookup(directory.number, name)?;
+        let replaced = self.directory(new_directory.number)?.get(new_name).cloned();
+        let is_directory = inode.kind == Kind::Directory;
+        if is_directory && self.is_within(new_directory.number, inode.number) {
+            return Err(Error::Invalid);
+        }
+        probe_heap(HEAP_RESERVE)?;
+        match &replaced {
+            // Two names of one node: POSIX wants nothing to happen.
+            Some(replaced) if Arc::ptr_eq(replaced, &inode) => return Ok(None),
+            // As Linux has it, also when it is not a directory that is moved onto one that it is in.
+            Some(replaced)
+                if replaced.kind == Kind::Directory && self.is_within(directory.number, replaced.number) =>
+            {
+                return Err(Error::NotEmpty);
+            }
+            Some(replaced) => match (is_directory, replaced.kind == Kind::Directory) {
+                (true, false) => return Err(Error::NotDirectory),
+                (false, true) => return Err(Error::IsDirectory),
+                (true, true) => self.dissolve(replaced)?,
+                (false, false) => {}
+            },
+            None => self.quota.charge(entry_cost(new_name))?,
+        }
+        self.directory_mut(directory.number)?.remove(name);
+        self.quota.release(entry_cost(name));
+        self.directory_mut(new_directory.number)?.set(new_name, inode.clone());
+        if is_directory {
+            self.directory_mut(inode.number)?.parent = new_directory.number;
+        }
+        if let Some(replaced) = &replaced {
+            replaced.count_link(-1, now);
+        }
+        inode.state.lock().changed = now;
+        directory.touch(now);
+        new_directory.touch(now);
+        Ok(replaced)
+    }
+
+    /// Whether directory `number` is `ancestor` or below it.
+    fn is_within(&self, mut number: u64, ancestor: u64) -> bool {
+        loop {
+            if number == ancestor {
+                return true;
+            }
+            match self.directories.get(&number) {
+                // The root is its own parent.
+                Some(directory) if directory.parent != number => number = directory.parent,
+                _ => return false,
+            }
+        }
+    }
+
+    /// Some entries from `cookie` on; none at the end, and in a directory that has been removed.
+    pub(super) fn list(&self, number: u64, cookie: u64, entries: &mut Vec<Listed>) {
+        let Some(directory) = self.directories.get(&number) else { return };
+        let room = entries.capacity() - entries.len();
+        entries.extend(directory.by_order.range(cookie..).take(room).map(|(order, (name, inode))| Listed {
+            name: name.clone(),
+            inode: inode.number,
+            kind: inode.kind,
+            next: order + 1,
+        }));
+    }
+}
+
+impl Inode {
+    fn count_link(&self, change: i64, now: Nanoseconds) {
+        let mut state = self.state.lock();
+        state.links = state.links.saturating_add_signed(change);
+        state.changed = now;
+    }
+
+    /// Notes that a directory's entries have changed.
+    fn touch(&self, now: Nanoseconds) {
+        let mut state = self.state.lock();
+        state.modified = now;
+        state.changed = now;
+    }
+}
