@@ -73,7 +73,6 @@ pub(crate) enum Slices {
     /// megabyte filled), so the clock decides.
     Adaptive(u64),
     /// Always this: the tests preempt at every possible place.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
     Fixed(u64),
 }
 

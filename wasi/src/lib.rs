@@ -10,20 +10,28 @@ extern crate alloc;
 extern crate std;
 
 pub mod call;
+pub mod cli;
 pub mod clocks;
 mod driver;
 mod engine;
 pub mod error;
 pub mod filesystem;
 pub mod guest;
+#[cfg(feature = "std")]
+pub mod hosted;
 pub mod io;
 pub mod limits;
 pub mod memory;
 pub mod preview1;
+pub mod program;
 pub mod random;
+pub mod runner;
 pub mod types;
 
+pub use cli::{Command, Machine};
 pub use driver::Outcome;
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use limits::{Limit, Limits};
+pub use program::{Program, Refusal, StartError};
+pub use runner::{Output, Run, Session};

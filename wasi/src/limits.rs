@@ -101,6 +101,8 @@ pub enum Limit {
     Fuel(u64),
     /// [`Limits::table_elements`].
     TableElements(u64),
+    /// [`Limits::descriptors`].
+    Descriptors(u32),
     /// The [`Engine`](crate::Engine)'s limits of the stack.
     Stack,
 }
@@ -113,6 +115,7 @@ impl fmt::Display for Limit {
             Self::Time(time) => write!(f, "the time limit ({time:?})"),
             Self::Fuel(fuel) => write!(f, "the fuel limit ({fuel})"),
             Self::TableElements(elements) => write!(f, "the limit of table elements ({elements})"),
+            Self::Descriptors(descriptors) => write!(f, "the limit of open descriptors ({descriptors})"),
             Self::Stack => f.write_str("the limit of the stack (calls nested too deep)"),
         }
     }

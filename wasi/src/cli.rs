@@ -1,0 +1,161 @@
+//! What a command is started with (wasi-cli: arguments, environment, stdio, preopened directories), what it may use, and
+//! the machine that it runs on. All closed and deterministic until opened.
+
+use crate::{
+    Limits, StartError,
+    clocks::Clock,
+    driver::Slices,
+    filesystem::{Directory, Node, Permissions},
+    io::{BytesInput, InputStream, NullOutput, OutputStream},
+    memory::LinearMemories,
+    preview1::Grants,
+    random::Entropy,
+};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+
+/// What programs run on. Cheap to clone.
+#[derive(Clone)]
+pub struct Machine {
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The source of random bytes.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where linear memories live; without one, on the heap.
+    pub memories: Option<Arc<dyn LinearMemories>>,
+}
+
+/// What one run of a program is started with. By default: one argument (the name), no environment, an empty stdin,
+/// stdout and stderr thrown away, no directories, and the default [`Limits`].
+#[derive(Clone)]
+pub struct Command {
+    /// The arguments; the first is the program's own name.
+    pub(crate) args: Vec<String>,
+    /// The environment.
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) stdin: Arc<dyn InputStream>,
+    pub(crate) stdout: Arc<dyn OutputStream>,
+    pub(crate) stderr: Arc<dyn OutputStream>,
+    pub(crate) preopens: Vec<Preopen>,
+    pub(crate) limits: Limits,
+    pub(crate) slices: Slices,
+}
+
+/// A directory that a program has from the start.
+#[derive(Clone)]
+pub(crate) struct Preopen {
+    /// Its path, as the program sees it.
+    pub(crate) path: String,
+    pub(crate) node: Arc<dyn Node>,
+    pub(crate) permissions: Permissions,
+}
+
+impl Command {
+    /// A command whose `argv[0]` is `name`.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            args: Vec::from([name.into()]),
+            env: Vec::new(),
+            stdin: Arc::new(BytesInput::empty()),
+            stdout: Arc::new(NullOutput),
+            stderr: Arc::new(NullOutput),
+            preopens: Vec::new(),
+            limits: Limits::default(),
+            slices: Slices::default(),
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable of the environment; the same name replaces.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let name = name.into();
+        self.env.retain(|(known, _)| *known != name);
+        self.env.push((name, value.into()));
+        self
+    }
+
+    /// Bytes for stdin, and then its end.
+    pub fn input(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin(Arc::new(BytesInput::new(bytes)))
+    }
+
+    /// Where stdin comes from.
+    pub fn stdin(mut self, stream: Arc<dyn InputStream>) -> Self {
+        self.stdin = stream;
+        self
+    }
+
+    /// Where stdout goes.
+    pub fn stdout(mut self, stream: Arc<dyn OutputStream>) -> Self {
+        self.stdout = stream;
+        self
+    }
+
+    /// Where stderr goes.
+    pub fn stderr(mut self, stream: Arc<dyn OutputStream>) -> Self {
+        self.stderr = stream;
+        self
+    }
+
+    /// Gives the program a directory, under `path`.
+    pub fn preopen(mut self, path: impl Into<String>, node: Arc<dyn Node>, permissions: Permissions) -> Self {
+        self.preopens.push(Preopen { path: path.into(), node, permissions });
+        self
+    }
+
+    /// What the run may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Preempts the program after every `fuel` units, in place of every 2 ms or so: for tests that want it preempted in
+    /// every possible place, always the same.
+    pub fn slice_fuel(mut self, fuel: u64) -> Self {
+        self.slices = Slices::Fixed(fuel);
+        self
+    }
+
+    /// What it means for preview 1.
+    ///
+    /// # Errors
+    /// [`StartError`] for what C strings and `NAME=value` cannot carry, and for a preopen that is not a directory.
+    pub(crate) fn grants(self, machine: &Machine) -> Result<Grants, StartError> {
+        let environment = self.env.into_iter().map(|(name, value)| {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return Err(StartError::Environment(name));
+            }
+            Ok(format!("{name}={value}").into_bytes())
+        });
+        let args = self.args.into_iter().map(|arg| {
+            if arg.contains('\0') { Err(StartError::Argument(arg)) } else { Ok(arg.into_bytes()) }
+        });
+        let preopens = self.preopens.into_iter().map(|Preopen { path, node, permissions }| {
+            match Directory::new(node, permissions) {
+                Ok(directory) => Ok((path, directory)),
+                Err(error) => Err(StartError::Preopen(path, error)),
+            }
+        });
+        Ok(Grants {
+            args: args.collect::<Result<_, _>>()?,
+            environment: environment.collect::<Result<_, _>>()?,
+            stdin: self.stdin,
+            stdout: self.stdout,
+            stderr: self.stderr,
+            preopens: preopens.collect::<Result<_, _>>()?,
+            max_descriptors: self.limits.descriptors.unwrap_or(u32::MAX),
+            clock: machine.clock.clone(),
+            entropy: machine.entropy.clone(),
+        })
+    }
+}

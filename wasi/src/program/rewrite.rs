@@ -1,0 +1,268 @@
+//! The two changes that a module's binary gets before it is compiled; its code is not touched.
+//!
+//! - The `start` function becomes an export: inside instantiation wasmi runs it where it can neither be preempted nor
+//!   parked.
+//! - The one memory that the module defines becomes an import: so the machine can give it address space that grows in
+//!   place (see [`crate::memory`]), where wasmi would copy it.
+//!
+//! Only what those changes need is parsed here. What is wrong with a module otherwise is wrong after them too, and is
+//! found by the validation that follows.
+
+use alloc::{string::String, vec::Vec};
+
+/// The module name of the import that a defined memory becomes.
+pub(super) const MEMORY_MODULE: &str = "sisal";
+/// The name of the import that a defined memory becomes.
+pub(super) const MEMORY_NAME: &str = "memory";
+/// Magic number and version.
+const HEADER: usize = 8;
+
+/// Why a binary's sections cannot be walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The file ends inside a section.
+    Truncated,
+    /// A section's head is not what it can be.
+    Malformed,
+}
+
+/// A module after the changes.
+pub(super) struct Rewritten {
+    /// The binary.
+    pub wasm: Vec<u8>,
+    /// The name of the export that runs the `start` function.
+    pub start: Option<String>,
+}
+
+mod id {
+    pub(super) const IMPORT: u8 = 2;
+    pub(super) const FUNCTION: u8 = 3;
+    pub(super) const MEMORY: u8 = 5;
+    pub(super) const EXPORT: u8 = 7;
+    pub(super) const START: u8 = 8;
+    pub(super) const CODE: u8 = 10;
+}
+
+/// One section: what it is, all of its bytes, and its content.
+struct Section<'a> {
+    id: u8,
+    whole: &'a [u8],
+    content: &'a [u8],
+}
+
+/// Applies the changes to a module whose first eight bytes have been checked.
+pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
+    let sections = sections(wasm)?;
+    let content = |id| sections.iter().find(|section| section.id == id).map(|section| section.content);
+    if content(id::FUNCTION).is_some_and(|functions| functions != [0]) && content(id::CODE).is_none() {
+        return Err(Broken::Truncated);
+    }
+
+    // The entry that the import section gets, if there is exactly one memory.
+    let memory_import = match content(id::MEMORY).map(split_count).transpose()? {
+        Some((1, memory_type)) => {
+            let mut entry = Vec::new();
+            push_name(&mut entry, MEMORY_MODULE);
+            push_name(&mut entry, MEMORY_NAME);
+            entry.push(0x02);
+            entry.extend_from_slice(memory_type);
+            Some(entry)
+        }
+        _ => None,
+    };
+    let mut start = None;
+    let start_export = match content(id::START) {
+        Some(function) => {
+            let mut name = String::from("sisal:start");
+            let exports = content(id::EXPORT).unwrap_or_default();
+            while exports.windows(name.len()).any(|bytes| bytes == name.as_bytes()) {
+                name.push('\'');
+            }
+            let mut entry = Vec::new();
+            push_name(&mut entry, &name);
+            entry.push(0x00);
+            entry.extend_from_slice(function);
+            start = Some(name);
+            Some(entry)
+        }
+        None => None,
+    };
+
+    let drop_memory = memory_import.is_some();
+    let mut additions = [(id::IMPORT, memory_import), (id::EXPORT, start_export)];
+    let mut output = Vec::with_capacity(wasm.len().saturating_add(64));
+    output.extend_from_slice(wasm.get(..HEADER).ok_or(Broken::Truncated)?);
+    for section in &sections {
+        let mut added = None;
+        for (at, entry) in &mut additions {
+            if section.id == *at {
+                added = entry.take();
+            } else if section.id > *at
+                && let Some(entry) = entry.take()
+            {
+                // The section was missing: it goes in front of the first that must come after it.
+                push_section(&mut output, *at, 1, &[], &entry);
+            }
+        }
+        match (section.id, added) {
+            (id::MEMORY, _) if drop_memory => {}
+            (id::START, _) => {}
+            (at, Some(entry)) => {
+                let (count, entries) = split_count(section.content)?;
+                push_section(&mut output, at, count.checked_add(1).ok_or(Broken::Malformed)?, entries, &entry);
+            }
+            (_, None) => output.extend_from_slice(section.whole),
+        }
+    }
+    for (at, entry) in additions {
+        if let Some(entry) = entry {
+            push_section(&mut output, at, 1, &[], &entry);
+        }
+    }
+    Ok(Rewritten { wasm: output, start })
+}
+
+/// Splits a binary into its sections.
+fn sections(wasm: &[u8]) -> Result<Vec<Section<'_>>, Broken> {
+    let mut sections = Vec::new();
+    let mut rest = wasm.get(HEADER..).ok_or(Broken::Truncated)?;
+    while let [id, after_id @ ..] = rest {
+        let (size, content) = read_u32(after_id)?;
+        let size = usize::try_from(size).map_err(|_| Broken::Malformed)?;
+        let (content, next) = content.split_at_checked(size).ok_or(Broken::Truncated)?;
+        let whole = rest.get(..rest.len().saturating_sub(next.len())).unwrap_or_default();
+        sections.push(Section { id: *id, whole, content });
+        rest = next;
+    }
+    Ok(sections)
+}
+
+/// A vector's count, and its entries.
+fn split_count(content: &[u8]) -> Result<(u32, &[u8]), Broken> {
+    read_u32(content)
+}
+
+/// An unsigned LEB128 number of 32 bits, and what follows it.
+fn read_u32(bytes: &[u8]) -> Result<(u32, &[u8]), Broken> {
+    let mut value = 0_u32;
+    for (index, &byte) in bytes.iter().enumerate().take(5) {
+        let part = u32::from(byte & 0x7f);
+        let shift = 7 * index as u32;
+        let shifted = part.wrapping_shl(shift);
+        if shifted >> shift != part {
+            return Err(Broken::Malformed);
+        }
+        value |= shifted;
+        if byte & 0x80 == 0 {
+            return Ok((value, bytes.get(index + 1..).unwrap_or_default()));
+        }
+    }
+    Err(if bytes.len() < 5 { Broken::Truncated } else { Broken::Malformed })
+}
+
+fn push_u32(output: &mut Vec<u8>, mut value: u32) {
+    while value >= 0x80 {
+        output.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    output.push(value as u8);
+}
+
+/// Names are ours: far below 4 GiB.
+fn push_name(output: &mut Vec<u8>, name: &str) {
+    push_u32(output, name.len() as u32);
+    output.extend_from_slice(name.as_bytes());
+}
+
+fn push_section(output: &mut Vec<u8>, id: u8, count: u32, entries: &[u8], added: &[u8]) {
+    let mut head = Vec::with_capacity(5);
+    push_u32(&mut head, count);
+    let size = head.len().saturating_add(entries.len()).saturating_add(added.len());
+    output.push(id);
+    // What it was made from fitted into 32 bits; should this not, validation refuses the cut length.
+    push_u32(output, u32::try_from(size).unwrap_or(u32::MAX));
+    output.extend_from_slice(&head);
+    output.extend_from_slice(entries);
+    output.extend_from_slice(added);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use wasmi::{Engine, ExternType, Module};
+
+    fn module(wat: &str) -> (Module, Option<String>) {
+        let Rewritten { wasm, start } = rewrite(&wat::parse_str(wat).unwrap()).unwrap();
+        (Module::new(&Engine::default(), &wasm).unwrap(), start)
+    }
+
+    #[test]
+    fn the_memory_becomes_an_import_and_start_an_export() {
+        // With and without the sections that get the entries, and with custom sections in every place.
+        for wat in [
+            r#"(module (memory 2 3) (start 0) (func))"#,
+            r#"(module (memory (export "memory") 2 3) (start $f) (func $f) (table 1 funcref) (elem (i32.const 0) $f))"#,
+            r#"(module (@custom "a" (before first) "x") (@custom "b" (after export) "y")
+                (import "a" "b" (func (param i32))) (memory 2 3) (start $f) (func $f) (data (i32.const 1) "z"))"#,
+        ] {
+            let (module, start) = module(wat);
+            let import = module.imports().last().unwrap();
+            assert_eq!((import.module(), import.name()), (MEMORY_MODULE, MEMORY_NAME), "{wat}");
+            let ExternType::Memory(ty) = import.ty() else { panic!("{wat}") };
+            assert_eq!((ty.minimum(), ty.maximum()), (2, Some(3)), "{wat}");
+            let start = module.get_export(&start.unwrap());
+            assert!(matches!(start, Some(ExternType::Func(_))), "{wat}");
+        }
+    }
+
+    #[test]
+    fn what_needs_no_change_keeps_its_bytes() {
+        for wat in [
+            "(module)",
+            r#"(module (import "a" "b" (func)) (func (export "f")))"#,
+            "(module (memory 1) (memory 1))",
+            r#"(module (import "a" "m" (memory 1)) (@custom "c" "x"))"#,
+        ] {
+            let wasm = wat::parse_str(wat).unwrap();
+            assert_eq!(rewrite(&wasm).unwrap().wasm, wasm, "{wat}");
+        }
+    }
+
+    #[test]
+    fn an_export_that_has_our_name_is_no_trap() {
+        let (module, start) =
+            module(r#"(module (start $f) (func $f) (func (export "sisal:start") (param i32)))"#);
+        let start = start.unwrap();
+        assert_ne!(start, "sisal:start");
+        let Some(ExternType::Func(ty)) = module.get_export(&start) else { panic!() };
+        assert!(ty.params().is_empty());
+    }
+
+    #[test]
+    fn a_cut_file_is_truncated_wherever_it_is_cut() {
+        let wasm = wat::parse_str(r#"(module (memory 1) (func (export "f") nop nop) (start 0))"#).unwrap();
+        let mut boundaries = 0;
+        for cut in HEADER..wasm.len() {
+            match rewrite(&wasm[..cut]) {
+                Err(broken) => assert_eq!(broken, Broken::Truncated, "cut at {cut}"),
+                // Between two sections before the code is promised.
+                Ok(_) => boundaries += 1,
+            }
+        }
+        assert_eq!(boundaries, 2);
+    }
+
+    #[test]
+    fn numbers_are_read_as_written_and_overlong_ones_refused() {
+        for value in [0, 1, 127, 128, 300, 65_535, u32::MAX] {
+            let mut bytes = vec![];
+            push_u32(&mut bytes, value);
+            bytes.push(7);
+            assert_eq!(read_u32(&bytes), Ok((value, &[7_u8][..])));
+        }
+        assert_eq!(read_u32(&[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(Broken::Malformed));
+        assert_eq!(read_u32(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00]), Err(Broken::Malformed));
+        assert_eq!(read_u32(&[0x80, 0x80]), Err(Broken::Truncated));
+    }
+}
