@@ -15,7 +15,12 @@ impl LinearMemories for MappedMemories {
         }
         // SAFETY: no address is asked for, so nothing that exists is touched.
         let base = unsafe {
-            mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE)
+            mmap_anonymous(
+                ptr::null_mut(),
+                bytes,
+                ProtFlags::empty(),
+                MapFlags::PRIVATE | MapFlags::NORESERVE,
+            )
         };
         let base = NonNull::new(base.ok()?.cast::<u8>())?;
         Some(Box::new(Mapping { base, size: bytes, committed: 0 }))

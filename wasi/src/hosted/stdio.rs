@@ -68,12 +68,14 @@ macro_rules! output {
         impl OutputStream for $stream {
             fn poll_write(&self, _task: &mut Context<'_>, buffer: &[u8]) -> Poll<Result<usize>> {
                 let mut stream = $open().lock();
-                Poll::Ready(stream.write_all(buffer).and_then(|()| stream.flush()).map(|()| buffer.len()).map_err(
-                    |error| match error.kind() {
-                        io::ErrorKind::BrokenPipe => Error::Pipe,
-                        _ => Error::Io,
-                    },
-                ))
+                Poll::Ready(
+                    stream.write_all(buffer).and_then(|()| stream.flush()).map(|()| buffer.len()).map_err(
+                        |error| match error.kind() {
+                            io::ErrorKind::BrokenPipe => Error::Pipe,
+                            _ => Error::Io,
+                        },
+                    ),
+                )
             }
 
             fn poll_writable(&self, _task: &mut Context<'_>) -> Poll<Result<Readiness>> {

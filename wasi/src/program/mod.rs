@@ -108,9 +108,9 @@ const WITHOUT_MEMORY: [&str; 2] = ["proc_exit", "sched_yield"];
 /// Refuses a program that calls WASI functions without the memory that these work on.
 fn check_memory(module: &Module) -> Result<(), Refusal> {
     let usable = matches!(module.get_export("memory"), Some(ExternType::Memory(ty)) if !ty.is_64());
-    let needed = module.imports().any(|import| {
-        matches!(import.ty(), ExternType::Func(_)) && !WITHOUT_MEMORY.contains(&import.name())
-    });
+    let needed = module
+        .imports()
+        .any(|import| matches!(import.ty(), ExternType::Func(_)) && !WITHOUT_MEMORY.contains(&import.name()));
     if needed && !usable { Err(Refusal::NoMemory) } else { Ok(()) }
 }
 
@@ -163,10 +163,11 @@ impl Program {
         let data = StoreData::new(state, Limiter::new(limits));
         let mut store = Store::new(&inner.engine, data);
         store.limiter(|data| &mut data.limiter);
-        let refused = |store: &Store<StoreData<State>>, error: wasmi::Error| match store.data().limiter.refused() {
-            Some(limit) => StartError::Limit(limit),
-            None => StartError::Instantiation(error.to_string()),
-        };
+        let refused =
+            |store: &Store<StoreData<State>>, error: wasmi::Error| match store.data().limiter.refused() {
+                Some(limit) => StartError::Limit(limit),
+                None => StartError::Instantiation(error.to_string()),
+            };
         let mut imports = Vec::with_capacity(inner.imports.len());
         for import in &inner.imports {
             imports.push(match import {

@@ -113,15 +113,21 @@ impl From<Broken> for Refusal {
 pub(super) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
     const MAGIC: &[u8] = b"\0asm";
     let Some((magic, rest)) = wasm.split_at_checked(MAGIC.len()) else {
-        return Err(if !wasm.is_empty() && MAGIC.starts_with(wasm) { Refusal::Truncated } else { Refusal::NotWasm });
-    };
-    if magic != MAGIC {
-        let text = wasm.trim_ascii_start();
-        return Err(if text.starts_with(b"(module") || text.starts_with(b"(component") || text.starts_with(b";;") {
-            Refusal::Text
+        return Err(if !wasm.is_empty() && MAGIC.starts_with(wasm) {
+            Refusal::Truncated
         } else {
             Refusal::NotWasm
         });
+    };
+    if magic != MAGIC {
+        let text = wasm.trim_ascii_start();
+        return Err(
+            if text.starts_with(b"(module") || text.starts_with(b"(component") || text.starts_with(b";;") {
+                Refusal::Text
+            } else {
+                Refusal::NotWasm
+            },
+        );
     }
     match rest {
         [1, 0, 0, 0, ..] => Ok(()),

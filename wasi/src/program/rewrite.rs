@@ -109,7 +109,13 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
             (id::START, _) => {}
             (at, Some(entry)) => {
                 let (count, entries) = split_count(section.content)?;
-                push_section(&mut output, at, count.checked_add(1).ok_or(Broken::Malformed)?, entries, &entry);
+                push_section(
+                    &mut output,
+                    at,
+                    count.checked_add(1).ok_or(Broken::Malformed)?,
+                    entries,
+                    &entry,
+                );
             }
             (_, None) => output.extend_from_slice(section.whole),
         }

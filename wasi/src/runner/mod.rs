@@ -61,7 +61,8 @@ impl Program {
         let limits = command.limits;
         let slices = command.slices;
         let grants = command.grants(machine)?;
-        let state = State::new(grants).map_err(|_| StartError::Limit(Limit::Descriptors(limits.descriptors.unwrap_or(u32::MAX))))?;
+        let state = State::new(grants)
+            .map_err(|_| StartError::Limit(Limit::Descriptors(limits.descriptors.unwrap_or(u32::MAX))))?;
         Ok(Run { guest: self.instantiate(machine, state, &limits, slices)? })
     }
 
