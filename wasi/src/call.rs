@@ -157,8 +157,10 @@ pub trait HostFunction<S, A>: Copy + Send + Sync + 'static {
 pub struct HostImport<S: 'static> {
     /// The type that an import of it must have.
     pub ty: FuncType,
-    make: Box<dyn Fn(&mut Store<StoreData<S>>) -> Func + Send + Sync>,
+    make: Box<Make<S>>,
 }
+
+type Make<S> = dyn Fn(&mut Store<StoreData<S>>) -> Func + Send + Sync;
 
 impl<S> HostImport<S> {
     /// Makes it in `store`.

@@ -35,3 +35,22 @@ impl ClockId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preview1::testing::*;
+
+    #[test]
+    fn each_clock_tells_its_own_time() {
+        let mut guest = guest();
+        let mut time = |clock| guest.result(|call, out| clock_time_get(call, clock, 1, out));
+        assert_eq!(time(ClockId::Realtime), Ok(EPOCH + 1_000));
+        assert_eq!(time(ClockId::Monotonic), Ok(1_000));
+        assert_eq!(time(ClockId::CpuTime), Err(Error::BadDescriptor));
+        let mut resolution = |clock| guest.result(|call, out| clock_res_get(call, clock, out));
+        assert_eq!(resolution(ClockId::Realtime), Ok(1_000));
+        assert_eq!(resolution(ClockId::Monotonic), Ok(7));
+        assert_eq!(resolution(ClockId::CpuTime), Err(Error::BadDescriptor));
+    }
+}

@@ -176,13 +176,12 @@ pub fn fd_read(
     read: GuestPtr<u32>,
 ) -> Polled {
     let descriptor = call.state.descriptors.get_mut(fd)?;
-    descriptor.require(Rights::FD_READ)?;
-    let flags = descriptor.flags();
+    let (permitted, flags) = (descriptor.require(Rights::FD_READ), descriptor.flags());
     let (memory, task) = (&mut call.memory, &mut call.task);
     let moved = match &mut descriptor.object {
-        Object::File(file) => checked(memory, vectors, len, read)?
+        Object::File(file) => checked(permitted, memory, vectors, len, read)?
             .transfer(memory, |memory, buffer| Poll::Ready(file.read(buffer.bytes_mut(memory)?))),
-        Object::Input(stream) => checked(memory, vectors, len, read)?
+        Object::Input(stream) => checked(permitted, memory, vectors, len, read)?
             .transfer(memory, |memory, buffer| stream.poll_read(task, buffer.bytes_mut(memory)?)),
         Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     };
@@ -202,11 +201,12 @@ pub fn fd_pread(
     let flags = descriptor.flags();
     let file = descriptor.seekable(Rights::FD_READ)?;
     let mut offset = offset;
-    let moved = checked(&call.memory, vectors, len, read)?.transfer(&mut call.memory, |memory, buffer| {
-        let count = file.pread(buffer.bytes_mut(memory)?, offset)?;
-        offset = offset.saturating_add(count as u64);
-        Poll::Ready(Ok(count))
-    });
+    let moved =
+        checked(Ok(()), &call.memory, vectors, len, read)?.transfer(&mut call.memory, |memory, buffer| {
+            let count = file.pread(buffer.bytes_mut(memory)?, offset)?;
+            offset = offset.saturating_add(count as u64);
+            Poll::Ready(Ok(count))
+        });
     finish(call, moved, flags, read)
 }
 
@@ -219,17 +219,16 @@ pub fn fd_write(
     written: GuestPtr<u32>,
 ) -> Polled {
     let descriptor = call.state.descriptors.get_mut(fd)?;
-    descriptor.require(Rights::FD_WRITE)?;
-    let flags = descriptor.flags();
+    let (permitted, flags) = (descriptor.require(Rights::FD_WRITE), descriptor.flags());
     let (memory, task) = (&mut call.memory, &mut call.task);
     let moved = match &mut descriptor.object {
         Object::File(file) => {
-            let moved = checked(memory, vectors, len, written)?
+            let moved = checked(permitted, memory, vectors, len, written)?
                 .transfer(memory, |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)));
             make_durable(file, flags)?;
             moved
         }
-        Object::Output(stream) => checked(memory, vectors, len, written)?
+        Object::Output(stream) => checked(permitted, memory, vectors, len, written)?
             .transfer(memory, |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?)),
         Object::Input(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     };
@@ -249,22 +248,26 @@ pub fn fd_pwrite(
     let flags = descriptor.flags();
     let file = descriptor.seekable(Rights::FD_WRITE)?;
     let mut offset = offset;
-    let moved = checked(&call.memory, vectors, len, written)?.transfer(&mut call.memory, |memory, buffer| {
-        let count = file.pwrite(buffer.bytes(memory)?, offset)?;
-        offset = offset.saturating_add(count as u64);
-        Poll::Ready(Ok(count))
-    });
+    let moved =
+        checked(Ok(()), &call.memory, vectors, len, written)?.transfer(&mut call.memory, |memory, buffer| {
+            let count = file.pwrite(buffer.bytes(memory)?, offset)?;
+            offset = offset.saturating_add(count as u64);
+            Poll::Ready(Ok(count))
+        });
     make_durable(file, flags)?;
     finish(call, moved, flags, written)
 }
 
-/// Checks the pointers of a vectored call, also the one that its result goes to: what has been moved must be told.
+/// Checks the right and the pointers of a vectored call, also the one that its result goes to: what has been moved must be
+/// told.
 fn checked(
+    permitted: Result<()>,
     memory: &GuestMemory<'_>,
     vectors: GuestPtr<IoVec>,
     len: u32,
     moved: GuestPtr<u32>,
 ) -> Result<IoVecs> {
+    permitted?;
     let vectors = IoVecs::new(vectors.slice(len), memory)?;
     moved.check(memory)?;
     Ok(vectors)
@@ -329,3 +332,6 @@ fn fill(rest: &mut &mut [u8], bytes: &[u8]) {
         *rest = behind;
     }
 }
+
+#[cfg(test)]
+mod tests;

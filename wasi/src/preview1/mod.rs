@@ -14,6 +14,8 @@ mod poll;
 mod proc;
 mod random;
 mod sock;
+#[cfg(test)]
+mod testing;
 
 mod types;
 

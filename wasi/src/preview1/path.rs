@@ -128,7 +128,6 @@ pub fn path_open(
 }
 
 /// Reads a symbolic link; as much as fits.
-#[expect(clippy::too_many_arguments, reason = "preview 1's signature")]
 pub fn path_readlink(
     call: &mut Preview1<'_>,
     fd: u32,
@@ -189,3 +188,6 @@ pub fn path_unlink_file(call: &mut Preview1<'_>, fd: u32, path: GuestPtr<u8>, le
     let directory = directory(call, fd, Rights::PATH_UNLINK_FILE)?;
     Poll::Ready(directory.unlink_file_at(text(&call.memory, path, len)?))
 }
+
+#[cfg(test)]
+mod tests;

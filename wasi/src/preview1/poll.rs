@@ -157,3 +157,6 @@ fn event(subscription: Subscription, readiness: Result<Readiness>) -> Event {
         flags: if hangup { HANGUP } else { 0 },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,3 +22,25 @@ pub fn sched_yield(call: &mut Preview1<'_>) -> Polled {
     call.task.waker().wake_by_ref();
     Poll::Pending
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preview1::{testing::*, types::UpTo};
+
+    #[test]
+    fn yielding_gives_one_turn() {
+        let mut guest = guest();
+        assert!(guest.poll(sched_yield).is_pending());
+        assert_eq!(guest.wakes(), 1, "it wants to go on");
+        assert_eq!(guest.poll_again(sched_yield), Poll::Ready(Ok(())));
+        assert!(guest.poll(sched_yield).is_pending());
+    }
+
+    #[test]
+    fn exits_and_signals() {
+        let mut guest = guest();
+        assert_eq!(guest.poll(|call| proc_exit(call, 7)), Poll::Ready(Exit(7)));
+        assert_eq!(guest.call(|call| proc_raise(call, UpTo)), Err(Error::NotSupported));
+    }
+}

@@ -22,3 +22,36 @@ pub fn random_get(call: &mut Preview1<'_>, buffer: GuestPtr<u8>, len: u32) -> Po
         _ => Poll::Ready(call.state.entropy.fill(rest)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preview1::testing::*;
+
+    #[test]
+    fn all_of_the_buffer_is_filled_and_no_more() {
+        let mut guest = guest();
+        guest.memory.fill(0);
+        assert_eq!(guest.call(|call| random_get(call, GuestPtr::new(10), 20)), Ok(()));
+        let filled = |(index, byte): (usize, &u8)| (10..30).contains(&index) == (*byte != 0);
+        assert!(guest.memory.iter().enumerate().all(filled));
+        assert_eq!(guest.call(|call| random_get(call, GuestPtr::new(MEMORY), 0)), Ok(()));
+        assert_eq!(guest.call(|call| random_get(call, GuestPtr::new(MEMORY), 1)), Err(Error::Fault));
+    }
+
+    #[test]
+    fn a_large_buffer_is_filled_in_turns() {
+        let mut guest = guest();
+        guest.memory = alloc::vec![0; 3 * PIECE + 5];
+        let len = guest.memory.len() as u32;
+        let get = |call: &mut Preview1<'_>| random_get(call, GuestPtr::new(0), len);
+        assert!(guest.poll(get).is_pending());
+        assert!(guest.poll_again(get).is_pending());
+        assert!(guest.poll_again(get).is_pending());
+        assert_eq!(guest.wakes(), 3);
+        assert_eq!(guest.memory.iter().rposition(|&byte| byte != 0), Some(3 * PIECE - 1));
+        assert_eq!(guest.poll_again(get), Poll::Ready(Ok(())));
+        assert!(guest.memory.iter().all(|&byte| byte != 0));
+        assert!(guest.poll(get).is_pending(), "the next call begins at the start");
+    }
+}

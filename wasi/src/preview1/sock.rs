@@ -52,3 +52,18 @@ pub fn sock_send(
 pub fn sock_shutdown(call: &mut Preview1<'_>, fd: u32, _: SdFlags) -> Polled {
     socket(call, fd)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preview1::testing::*;
+
+    #[test]
+    fn nothing_is_a_socket() {
+        let mut guest = guest();
+        for fd in [0, 1, ROOT] {
+            assert_eq!(guest.call(|call| sock_shutdown(call, fd, SdFlags::RD)), Err(Error::NotSocket));
+        }
+        assert_eq!(guest.call(|call| sock_shutdown(call, 99, SdFlags::RD)), Err(Error::BadDescriptor));
+    }
+}
