@@ -20,6 +20,7 @@ mod escapes;
 mod files;
 mod memory;
 mod model;
+mod p9;
 mod paths;
 
 /// A clock that goes on by one microsecond each time it is looked at.
@@ -67,6 +68,8 @@ struct World {
     root: Directory,
     /// The same directory, read-only.
     read_only: Directory,
+    /// Its server finds by name what is not an open file, and changes even that by name: what has lost its name is lost.
+    by_name: bool,
     /// What keeps it.
     _keep: Box<dyn std::any::Any>,
 }
@@ -76,6 +79,7 @@ fn in_memory() -> World {
     World {
         root: Directory::new(memory.root(), Permissions::ReadWrite).unwrap(),
         read_only: Directory::new(memory.root(), Permissions::ReadOnly).unwrap(),
+        by_name: false,
         _keep: Box::new(()),
     }
 }
@@ -85,6 +89,14 @@ macro_rules! suite {
     ($($module:ident: $($test:ident)*;)*) => {
         mod on_memory {
             $(mod $module { $(#[test] fn $test() { crate::$module::$test(&crate::in_memory()) })* })*
+        }
+        /// 9P in front of the file system in memory.
+        mod on_p9 {
+            $(mod $module { $(#[test] fn $test() { crate::$module::$test(&crate::p9::over_memory()) })* })*
+        }
+        /// A directory of this machine, through QEMU's 9P server.
+        mod on_qemu {
+            $(mod $module { $(#[test] fn $test() { crate::$module::$test(&crate::p9::over_qemu()) })* })*
         }
     };
 }

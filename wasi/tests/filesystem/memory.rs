@@ -10,6 +10,7 @@ fn with_quota(quota: u64) -> (MemoryFileSystem, World) {
     let world = World {
         root: open(Permissions::ReadWrite),
         read_only: open(Permissions::ReadOnly),
+        by_name: false,
         _keep: Box::new(()),
     };
     (memory, world)

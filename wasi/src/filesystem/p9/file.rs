@@ -110,10 +110,14 @@ impl P9File {
 
     /// Writes until the space ends.
     fn write_all(&self, fid: &Fid, buffer: &[u8], offset: u64) -> Result<usize> {
+        let room = usize::try_from(SIZE_MAX.saturating_sub(offset)).unwrap_or(usize::MAX);
+        if room == 0 && !buffer.is_empty() {
+            return Err(Error::FileTooLarge);
+        }
+        let buffer = buffer.get(..room).unwrap_or(buffer);
         let mut written = 0;
         while let Some(rest) = buffer.get(written..).filter(|rest| !rest.is_empty()) {
-            let at = offset.checked_add(written as u64).ok_or(Error::FileTooLarge)?;
-            match fid.write(rest, at) {
+            match fid.write(rest, offset + written as u64) {
                 Ok(0) if written == 0 => return Err(Error::NoSpace),
                 Ok(0) => break,
                 Ok(count) => written += count,
@@ -162,11 +166,11 @@ impl File for P9File {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let room = usize::try_from(SIZE_MAX.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
         let mut read = 0;
-        while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        while let Some(rest) = buffer.get_mut(read..room).filter(|rest| !rest.is_empty()) {
             let asked = rest.len().min(self.fid.io_max());
-            let Some(at) = offset.checked_add(read as u64) else { break };
-            match self.fid.read(rest, at) {
+            match self.fid.read(rest, offset + read as u64) {
                 Ok(count) => {
                     read += count;
                     // Servers give fewer only at the end: asking again would double the price of small files.

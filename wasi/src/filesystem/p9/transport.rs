@@ -13,10 +13,10 @@ pub trait Transport: Send {
     /// Sends the message that the `request` parts make up one after the other, waits for the reply, puts it into the
     /// `reply` parts one after the other, each filled before the next is touched, and returns how many bytes came.
     ///
-    /// There are at most two parts either way: a header of the session's and a caller's buffer. On virtio each part is
-    /// one descriptor, or several where its pages are not contiguous, and the data of a large transfer need not be copied.
-    /// `reply` is as long as the longest valid reply. The session checks what came; the number returned is at most what
-    /// `reply` holds, and where that is not certain of the device, the implementation checks it.
+    /// There are one or two parts either way, none empty: a header of the session's and a caller's buffer. On virtio each
+    /// part is one descriptor, or several where its pages are not contiguous, and the data of a large transfer need not be
+    /// copied. `reply` is as long as the longest valid reply; what is not filled stays as it was. The session checks what
+    /// came.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when the connection is lost, or when no answer comes (the wait is bounded). The
