@@ -1,0 +1,191 @@
+//! [`Guest`]: a program to run; where the sources are and how they become WebAssembly.
+//!
+//! Rust guests are built by a cargo call of their own, C guests by clang with Debian's wasi-libc, WAT by the `wat` crate. All
+//! of it goes to `guests` in the target directory; what is there and made from the same source by the same command is
+//! not made again.
+
+use std::{
+    collections::hash_map::DefaultHasher,
+    fs,
+    hash::{Hash, Hasher},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A program and the expectation beside its source.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// The source's name.
+    pub name: String,
+    /// The module's bytes.
+    pub wasm: Vec<u8>,
+    /// The module as a file named `NAME.wasm`: `argv[0]` is its name.
+    pub path: PathBuf,
+    /// The expectation, if it has one.
+    pub expectation: PathBuf,
+}
+
+/// Where this package's sources are.
+fn sources() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where what is built goes: beside what cargo built this test to.
+///
+/// # Errors
+/// When this program is not in a target directory.
+pub fn target() -> Result<PathBuf, String> {
+    let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+    // TARGET/PROFILE/deps/TEST of a test, TARGET/PROFILE/PROGRAM of a program.
+    let profile = executable.ancestors().skip(1).find(|directory| !directory.ends_with("deps"));
+    profile
+        .and_then(Path::parent)
+        .map(Path::to_owned)
+        .ok_or_else(|| format!("{} is not in a target directory of cargo's", executable.display()))
+}
+
+fn output() -> Result<PathBuf, String> {
+    Ok(target()?.join("guests"))
+}
+
+/// Every guest of this package, built.
+///
+/// # Errors
+/// When a build fails, or a source has no expectation: a text that says which and why.
+pub fn build() -> Result<Vec<Guest>, String> {
+    let mut guests = rust()?;
+    for source in sources_in("guests/c", "c")? {
+        guests.push(c(&source)?);
+    }
+    for source in sources_in("wat", "wat")? {
+        let text = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
+        guests.push(wat(&name_of(&source), &text, &source.with_extension("toml"))?);
+    }
+    for guest in &guests {
+        if !guest.expectation.exists() {
+            return Err(format!(
+                "{} is missing: every guest has an expectation",
+                guest.expectation.display()
+            ));
+        }
+    }
+    guests.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(pair) = guests.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return Err(format!("two guests are called {}", pair[0].name));
+    }
+    Ok(guests)
+}
+
+/// A guest from WebAssembly text.
+///
+/// # Errors
+/// When the text is not a module.
+pub fn wat(name: &str, text: &str, expectation: &Path) -> Result<Guest, String> {
+    let wasm = wat::parse_str(text).map_err(|error| format!("{name}: {error}"))?;
+    binary(name, wasm, expectation)
+}
+
+/// A guest from the bytes of what may or may not be a module.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn binary(name: &str, wasm: Vec<u8>, expectation: &Path) -> Result<Guest, String> {
+    let path = output()?.join("wat").join(format!("{name}.wasm"));
+    if fs::read(&path).ok().as_ref() != Some(&wasm) {
+        write_whole(&path, &wasm)?;
+    }
+    Ok(Guest { name: name.into(), wasm, path, expectation: expectation.into() })
+}
+
+/// A guest that is a file already.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn file(path: &Path) -> Result<Guest, String> {
+    let wasm = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Guest { name: name_of(path), wasm, path: path.into(), expectation: PathBuf::new() })
+}
+
+fn rust() -> Result<Vec<Guest>, String> {
+    let directory = sources().join("guests/rust");
+    let target = output()?.join("rust");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .current_dir(&directory)
+        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip1", "--target-dir"])
+        .arg(&target)
+        // What the outer cargo was told about the outer target is none of the guests' business.
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("CARGO_BUILD_TARGET")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env_remove("RUSTFLAGS");
+    run(&mut cargo)?;
+    let modules = target.join("wasm32-wasip1/release");
+    sources_in("guests/rust/src/bin", "rs")?
+        .into_iter()
+        .map(|source| {
+            let guest = file(&modules.join(format!("{}.wasm", name_of(&source))))?;
+            Ok(Guest { expectation: source.with_extension("toml"), ..guest })
+        })
+        .collect()
+}
+
+fn c(source: &Path) -> Result<Guest, String> {
+    const FLAGS: &[&str] = &["--target=wasm32-wasi", "-O1", "-Wall", "-Wextra", "-Werror"];
+    let name = name_of(source);
+    let text = fs::read(source).map_err(|error| format!("{}: {error}", source.display()))?;
+    let mut hasher = DefaultHasher::new();
+    (&text, FLAGS).hash(&mut hasher);
+    let path = output()?.join("c").join(format!("{:016x}", hasher.finish())).join(format!("{name}.wasm"));
+    if !path.exists() {
+        let unfinished = unfinished(&path)?;
+        let mut clang = Command::new("clang");
+        clang.args(FLAGS).arg(source).arg("-o").arg(&unfinished);
+        run(&mut clang).map_err(|error| {
+            format!("{error}\nC guests need: apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32")
+        })?;
+        fs::rename(&unfinished, &path).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    let guest = file(&path)?;
+    Ok(Guest { expectation: source.with_extension("toml"), ..guest })
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn sources_in(directory: &str, extension: &str) -> Result<Vec<PathBuf>, String> {
+    let directory = sources().join(directory);
+    let mut paths = vec![];
+    for entry in fs::read_dir(&directory).map_err(|error| format!("{}: {error}", directory.display()))? {
+        let path = entry.map_err(|error| error.to_string())?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
+
+/// Writes a file so that nobody ever sees half of it.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let unfinished = unfinished(path)?;
+    fs::write(&unfinished, bytes)
+        .and_then(|()| fs::rename(&unfinished, path))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Where a file is made before it gets its name; its directory exists afterwards.
+fn unfinished(path: &Path) -> Result<PathBuf, String> {
+    let directory = path.parent().unwrap_or(path);
+    fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))?;
+    Ok(path.with_extension(format!("{}.tmp", std::process::id())))
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr)))
+    }
+}

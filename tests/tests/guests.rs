@@ -1,0 +1,42 @@
+//! Every guest on every host, each case a test of its own: `HOST::GUEST` or `HOST::GUEST::CASE`.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use sisal_tests::{case::Case, guests, host, host::Host, hosted::Hosted};
+use std::{process::ExitCode, sync::Arc};
+
+/// Fuel between two preemptions: so little that every guest is preempted in the middle of what it does.
+const SLICE: u64 = 1_000;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    match trials() {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn trials() -> Result<Vec<Trial>, String> {
+    let hosts: Vec<Arc<dyn Host>> = vec![Arc::new(Hosted::new()), Arc::new(Hosted::new().with_slices(SLICE))];
+    let mut trials = vec![];
+    for guest in guests::build()? {
+        let guest = Arc::new(guest);
+        for case in Case::read(&guest.expectation)? {
+            let case = Arc::new(case);
+            for host in &hosts {
+                let mut name = format!("{}::{}", host.name(), guest.name);
+                if let Some(case) = &case.name {
+                    name = format!("{name}::{case}");
+                }
+                let skipped = case.skip.contains_key(host.name());
+                let (host, guest, case) = (host.clone(), guest.clone(), case.clone());
+                let trial =
+                    Trial::test(name, move || host::check(&*host, &guest, &case).map_err(Failed::from));
+                trials.push(trial.with_ignored_flag(skipped));
+            }
+        }
+    }
+    Ok(trials)
+}

@@ -1,0 +1,25 @@
+;; Features that the engine has: SIMD, several memories, bulk memory, sign extension, multi-value, extended constants,
+;; saturating conversions. WASI uses the memory that is exported as "memory".
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory $other 1)
+  (memory $main (export "memory") 1)
+  (global $base i32 (i32.add (i32.const 40) (i32.const 24)))
+  (data $text "features\n")
+  (func $pair (result i32 i32) (i32.const 30) (i32.const 12))
+  (func (export "_start")
+    (memory.init $main $text (global.get $base) (i32.const 0) (i32.const 9))
+    (memory.fill $other (i32.const 0) (i32.const 0xff) (i32.const 100))
+    (i32.store $main (i32.const 0) (global.get $base))
+    (i32.store $main (i32.const 4) (i32.const 9))
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (memory.copy $main $other (i32.const 200) (i32.const 0) (i32.const 4))
+    (if (i32.ne (i32.load $main (i32.const 200)) (i32.const -1)) (then (unreachable)))
+    (if (i32.ne (i32.extend8_s (i32.const 0xff)) (i32.const -1)) (then (unreachable)))
+    (if (i32.ne (i32.trunc_sat_f64_s (f64.const 1e300)) (i32.const 0x7fffffff)) (then (unreachable)))
+    (if (i32.ne
+          (i32x4.extract_lane 3 (i32x4.mul (v128.const i32x4 1 2 3 6) (i32x4.splat (i32.const 7))))
+          (i32.const 42))
+      (then (unreachable)))
+    (call $proc_exit (call $pair) (i32.add))))

@@ -1,0 +1,42 @@
+;; Pointers that overlap: results are written last, and whatever else is overwritten is the guest's own loss.
+(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_get" (func $args_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func $say (param $from i32) (param $len i32)
+    (i32.store (i32.const 1024) (local.get $from))
+    (i32.store (i32.const 1028) (local.get $len))
+    (if (call $fd_write (i32.const 1) (i32.const 1024) (i32.const 1) (i32.const 1032)) (then (unreachable))))
+  (func (export "_start")
+    ;; The count over the first four of the eight bytes that were read.
+    (i32.store (i32.const 0) (i32.const 128))
+    (i32.store (i32.const 4) (i32.const 8))
+    (if (call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 128)) (then (unreachable)))
+    (if (i32.ne (i32.load (i32.const 128)) (i32.const 8)) (then (unreachable)))
+    (call $say (i32.const 132) (i32.const 4))
+    ;; argv over its own strings: whatever comes of it, the host lives.
+    (if (call $args_get (i32.const 256) (i32.const 256)) (then (unreachable)))
+    ;; One buffer three times in a gathered write.
+    (i64.store (i32.const 300) (i64.const 0x0a6e612d64697261))
+    (i32.store (i32.const 512) (i32.const 300))
+    (i32.store (i32.const 516) (i32.const 4))
+    (i32.store (i32.const 520) (i32.const 302))
+    (i32.store (i32.const 524) (i32.const 4))
+    (i32.store (i32.const 528) (i32.const 300))
+    (i32.store (i32.const 532) (i32.const 8))
+    (if (call $fd_write (i32.const 1) (i32.const 512) (i32.const 3) (i32.const 600)) (then (unreachable)))
+    (if (i32.ne (i32.load (i32.const 600)) (i32.const 16)) (then (unreachable)))
+    ;; The count over the iovec that is written from, odd addresses everywhere.
+    (i32.store (i32.const 701) (i32.const 303))
+    (i32.store (i32.const 705) (i32.const 5))
+    (if (call $fd_write (i32.const 1) (i32.const 701) (i32.const 1) (i32.const 703)) (then (unreachable)))
+    (if (i32.ne (i32.load (i32.const 703)) (i32.const 5)) (then (unreachable)))
+    ;; A read whose first buffer is its own iovecs, the second of which is then nonsense: any errno will do.
+    (i32.store (i32.const 0) (i32.const 0))
+    (i32.store (i32.const 4) (i32.const 16))
+    (i32.store (i32.const 8) (i32.const 32))
+    (i32.store (i32.const 12) (i32.const 4))
+    (drop (call $fd_read (i32.const 0) (i32.const 0) (i32.const 2) (i32.const 64)))
+    (call $say (i32.const 300) (i32.const 8))))
