@@ -24,7 +24,7 @@ pub struct Machine {
     pub memories: Option<Arc<dyn LinearMemories>>,
 }
 
-/// What one run of a program is started with. By default: one argument (the name), no environment, an empty stdin,
+/// What one run of a program is started with; a clone is as good for the next. By default: one argument (the name), no environment, an empty stdin,
 /// stdout and stderr thrown away, no directories, and the default [`Limits`].
 #[derive(Clone)]
 pub struct Command {
@@ -32,12 +32,19 @@ pub struct Command {
     pub(crate) args: Vec<String>,
     /// The environment.
     pub(crate) env: Vec<(String, String)>,
-    pub(crate) stdin: Arc<dyn InputStream>,
+    pub(crate) stdin: Stdin,
     pub(crate) stdout: Arc<dyn OutputStream>,
     pub(crate) stderr: Arc<dyn OutputStream>,
     pub(crate) preopens: Vec<Preopen>,
     pub(crate) limits: Limits,
     pub(crate) slices: Slices,
+}
+
+/// Bytes are every run's anew; a stream is shared by the runs of a command.
+#[derive(Clone)]
+pub(crate) enum Stdin {
+    Bytes(Arc<[u8]>),
+    Stream(Arc<dyn InputStream>),
 }
 
 /// A directory that a program has from the start.
@@ -55,7 +62,7 @@ impl Command {
         Self {
             args: Vec::from([name.into()]),
             env: Vec::new(),
-            stdin: Arc::new(BytesInput::empty()),
+            stdin: Stdin::Bytes(Arc::default()),
             stdout: Arc::new(NullOutput),
             stderr: Arc::new(NullOutput),
             preopens: Vec::new(),
@@ -84,14 +91,15 @@ impl Command {
         self
     }
 
-    /// Bytes for stdin, and then its end.
-    pub fn input(self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.stdin(Arc::new(BytesInput::new(bytes)))
+    /// Bytes for stdin, and then its end. Every run of a clone of this command gets all of them.
+    pub fn input(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.stdin = Stdin::Bytes(bytes.as_ref().into());
+        self
     }
 
     /// Where stdin comes from.
     pub fn stdin(mut self, stream: Arc<dyn InputStream>) -> Self {
-        self.stdin = stream;
+        self.stdin = Stdin::Stream(stream);
         self
     }
 
@@ -149,7 +157,10 @@ impl Command {
         Ok(Grants {
             args: args.collect::<Result<_, _>>()?,
             environment: environment.collect::<Result<_, _>>()?,
-            stdin: self.stdin,
+            stdin: match self.stdin {
+                Stdin::Bytes(bytes) => Arc::new(BytesInput::new(bytes)),
+                Stdin::Stream(stream) => stream,
+            },
             stdout: self.stdout,
             stderr: self.stderr,
             preopens: preopens.collect::<Result<_, _>>()?,

@@ -26,6 +26,8 @@ pub mod preview1;
 pub mod program;
 pub mod random;
 pub mod runner;
+#[cfg(test)]
+mod testing;
 pub mod types;
 
 pub use cli::{Command, Machine};

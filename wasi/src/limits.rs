@@ -192,9 +192,12 @@ impl Limiter {
         }
     }
 
-    /// Gives the program's memory its home.
-    pub(crate) fn set_region(&mut self, region: Box<dyn Region>) -> &dyn Region {
-        &**self.region.insert(region)
+    /// Gives the program's one memory its home, which is never replaced: `None` if there is one already.
+    pub(crate) fn set_region(&mut self, region: Box<dyn Region>) -> Option<&dyn Region> {
+        if self.region.is_some() {
+            return None;
+        }
+        Some(&**self.region.insert(region))
     }
 
     /// The limit that refused the guest something, if one did.

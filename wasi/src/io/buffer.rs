@@ -2,25 +2,25 @@
 
 use super::{InputStream, OutputStream, Readiness};
 use crate::{Error, Result};
-use alloc::vec::Vec;
+use alloc::{sync::Arc, vec::Vec};
 use core::task::{Context, Poll};
 use spin::Mutex;
 
 /// An input stream that gives these bytes, and then the end.
 pub struct BytesInput {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     position: Mutex<usize>,
 }
 
 impl BytesInput {
     /// A stream of these bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self { bytes: bytes.into(), position: Mutex::new(0) }
     }
 
     /// A stream that is at its end from the start.
     pub fn empty() -> Self {
-        Self::new(Vec::new())
+        Self::new([])
     }
 }
 

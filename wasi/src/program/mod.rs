@@ -3,6 +3,8 @@
 
 mod refusal;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 
 pub use refusal::Refusal;
 
@@ -54,7 +56,7 @@ impl Program {
         let engine = engine.instance();
         let module = Module::new(&engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
         drop(rewritten.wasm);
-        let imports = resolve_imports(&module)?;
+        let imports = resolve_imports(&module, rewritten.memory_imported)?;
         check_memory(&module)?;
         let mut entries: Vec<Box<str>> = Vec::new();
         entries.extend(rewritten.start.map(Into::into));
@@ -70,36 +72,32 @@ impl Program {
     }
 }
 
-/// Finds the host's function for every import, and checks its type.
-fn resolve_imports(module: &Module) -> Result<Box<[Import]>, Refusal> {
-    module
-        .imports()
-        .map(|import| {
-            let unknown = || Refusal::UnknownImport {
-                module: import.module().to_string(),
-                name: import.name().to_string(),
-            };
-            match import.ty() {
-                ExternType::Func(wanted) => {
-                    let function = preview1::function(import.module(), import.name()).ok_or_else(unknown)?;
-                    if function.ty != *wanted {
-                        return Err(Refusal::ImportType {
-                            module: import.module().to_string(),
-                            name: import.name().to_string(),
-                            types: format!("{wanted:?} instead of {:?}", function.ty),
-                        });
-                    }
-                    Ok(Import::Function(function))
-                }
-                ExternType::Memory(ty)
-                    if (import.module(), import.name()) == (rewrite::MEMORY_MODULE, rewrite::MEMORY_NAME) =>
-                {
-                    Ok(Import::Memory(*ty))
-                }
-                _ => Err(unknown()),
+/// Finds the host's function for every import, and checks its type. With `memory_last`, the last import is the program's
+/// own memory.
+fn resolve_imports(module: &Module, memory_last: bool) -> Result<Box<[Import]>, Refusal> {
+    let count = module.imports().len();
+    let resolve = |(index, import): (usize, wasmi::ImportType<'_>)| {
+        let name = || (import.module().to_string(), import.name().to_string());
+        let wanted = match import.ty() {
+            ExternType::Memory(ty) if memory_last && index.saturating_add(1) == count => {
+                return Ok(Import::Memory(*ty));
             }
-        })
-        .collect()
+            ExternType::Func(wanted) => Some(wanted),
+            _ => None,
+        };
+        let found = wanted.zip(preview1::function(import.module(), import.name()));
+        let Some((wanted, function)) = found else {
+            let (module, name) = name();
+            return Err(Refusal::UnknownImport { module, name });
+        };
+        if function.ty != *wanted {
+            let (module, name) = name();
+            let types = format!("{wanted:?} instead of {:?}", function.ty);
+            return Err(Refusal::ImportType { module, name, types });
+        }
+        Ok(Import::Function(function))
+    };
+    module.imports().enumerate().map(resolve).collect()
 }
 
 /// The functions that need no memory.
@@ -204,10 +202,11 @@ fn new_memory(
         }
         _ => None,
     };
-    let Some(region) = region else { return Memory::new(store, ty) };
-    let region = store.data_mut().limiter.set_region(region);
-    // SAFETY: this is the only call for the region. The region is in the store's data and never taken out of it, and
-    // the store owns the memory, so they end together; the end of a static memory accesses no bytes.
+    let Some(region) = region.and_then(|region| store.data_mut().limiter.set_region(region)) else {
+        return Memory::new(store, ty);
+    };
+    // SAFETY: this is the only call for the region. It is in the store's data and never taken out or replaced, and the
+    // store owns the memory, so they end together; the end of a static memory accesses no bytes.
     // wasmi accesses a memory up to its size, and every growth, the first included, asks the limiter, which
     // commits up to that size before it agrees.
     let bytes = unsafe { memory::static_bytes(region) };

@@ -11,9 +11,9 @@
 use alloc::{string::String, vec::Vec};
 
 /// The module name of the import that a defined memory becomes.
-pub(super) const MEMORY_MODULE: &str = "sisal";
+const MEMORY_MODULE: &str = "sisal";
 /// The name of the import that a defined memory becomes.
-pub(super) const MEMORY_NAME: &str = "memory";
+const MEMORY_NAME: &str = "memory";
 /// Magic number and version.
 const HEADER: usize = 8;
 
@@ -30,6 +30,8 @@ pub(super) enum Broken {
 pub(super) struct Rewritten {
     /// The binary.
     pub wasm: Vec<u8>,
+    /// Whether the memory became an import: the last one.
+    pub memory_imported: bool,
     /// The name of the export that runs the `start` function.
     pub start: Option<String>,
 }
@@ -88,7 +90,7 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
         None => None,
     };
 
-    let drop_memory = memory_import.is_some();
+    let memory_imported = memory_import.is_some();
     let mut additions = [(id::IMPORT, memory_import), (id::EXPORT, start_export)];
     let mut output = Vec::with_capacity(wasm.len().saturating_add(64));
     output.extend_from_slice(wasm.get(..HEADER).ok_or(Broken::Truncated)?);
@@ -105,7 +107,7 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
             }
         }
         match (section.id, added) {
-            (id::MEMORY, _) if drop_memory => {}
+            (id::MEMORY, _) if memory_imported => {}
             (id::START, _) => {}
             (at, Some(entry)) => {
                 let (count, entries) = split_count(section.content)?;
@@ -125,7 +127,7 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
             push_section(&mut output, at, 1, &[], &entry);
         }
     }
-    Ok(Rewritten { wasm: output, start })
+    Ok(Rewritten { wasm: output, memory_imported, start })
 }
 
 /// Splits a binary into its sections.
@@ -199,7 +201,7 @@ mod tests {
     use wasmi::{Engine, ExternType, Module};
 
     fn module(wat: &str) -> (Module, Option<String>) {
-        let Rewritten { wasm, start } = rewrite(&wat::parse_str(wat).unwrap()).unwrap();
+        let Rewritten { wasm, start, .. } = rewrite(&wat::parse_str(wat).unwrap()).unwrap();
         (Module::new(&Engine::default(), &wasm).unwrap(), start)
     }
 

@@ -1,6 +1,8 @@
 //! Running a compiled program: from start to end with its output kept, as a future beside others, or as a session.
 
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use session::Session;
 
