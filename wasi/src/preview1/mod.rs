@@ -9,6 +9,8 @@ mod args_environ;
 mod clock;
 mod descriptors;
 mod fd;
+#[cfg(test)]
+mod hostile;
 mod path;
 mod poll;
 mod proc;
