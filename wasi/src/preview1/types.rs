@@ -608,3 +608,75 @@ impl From<OldWhence> for Whence {
         old.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `errno` of preview 1 in its order, which is its numbers.
+    const ERRNO: &str = "success 2big acces addrinuse addrnotavail afnosupport again already badf badmsg busy canceled \
+        child connaborted connrefused connreset deadlk destaddrreq dom dquot exist fault fbig hostunreach idrm ilseq \
+        inprogress intr inval io isconn isdir loop mfile mlink msgsize multihop nametoolong netdown netreset netunreach \
+        nfile nobufs nodev noent noexec nolck nolink nomem nomsg noprotoopt nospc nosys notconn notdir notempty \
+        notrecoverable notsock notsup notty nxio overflow ownerdead perm pipe proto protonosupport prototype range rofs \
+        spipe srch stale timedout txtbsy xdev notcapable";
+
+    #[test]
+    fn every_error_has_its_number() {
+        let named = [
+            (Error::Access, "acces"),
+            (Error::WouldBlock, "again"),
+            (Error::BadDescriptor, "badf"),
+            (Error::Busy, "busy"),
+            (Error::Domain, "dom"),
+            (Error::Exists, "exist"),
+            (Error::Fault, "fault"),
+            (Error::FileTooLarge, "fbig"),
+            (Error::IllegalSequence, "ilseq"),
+            (Error::Interrupted, "intr"),
+            (Error::Invalid, "inval"),
+            (Error::Io, "io"),
+            (Error::IsDirectory, "isdir"),
+            (Error::Loop, "loop"),
+            (Error::TooManyOpen, "mfile"),
+            (Error::TooManyLinks, "mlink"),
+            (Error::NameTooLong, "nametoolong"),
+            (Error::NoDevice, "nodev"),
+            (Error::NoEntry, "noent"),
+            (Error::NoMemory, "nomem"),
+            (Error::NoSpace, "nospc"),
+            (Error::NotDirectory, "notdir"),
+            (Error::NotEmpty, "notempty"),
+            (Error::NotSocket, "notsock"),
+            (Error::NotSupported, "notsup"),
+            (Error::NotTerminal, "notty"),
+            (Error::Overflow, "overflow"),
+            (Error::NotPermitted, "perm"),
+            (Error::Pipe, "pipe"),
+            (Error::ReadOnly, "rofs"),
+            (Error::NotSeekable, "spipe"),
+            (Error::TextBusy, "txtbsy"),
+            (Error::CrossDevice, "xdev"),
+            (Error::NotCapable, "notcapable"),
+        ];
+        for (error, name) in named {
+            let number = ERRNO.split_whitespace().position(|errno| errno == name);
+            assert_eq!(number, Some(usize::from(errno(error))), "{name}");
+        }
+        assert_eq!(ERRNO.split_whitespace().count(), 77);
+    }
+
+    #[test]
+    fn unknown_flags_are_invalid_and_unknown_rights_are_not() {
+        assert_eq!(FdFlags::decode(0b1_1111), Ok(FdFlags::all()));
+        for unknown in [0b10_0000, 0x1_0000, u32::MAX] {
+            assert_eq!(FdFlags::decode(unknown), Err(Error::Invalid));
+            assert_eq!(OFlags::decode(unknown), Err(Error::Invalid));
+            assert_eq!(LookupFlags::decode(unknown), Err(Error::Invalid));
+            assert_eq!(SdFlags::decode(unknown), Err(Error::Invalid));
+        }
+        assert_eq!(Rights::decode(u64::MAX), Ok(Rights::all()));
+        assert!(Advice::decode(5).is_ok() && Advice::decode(6).is_err());
+        assert!(Signal::decode(30).is_ok() && Signal::decode(31).is_err());
+    }
+}

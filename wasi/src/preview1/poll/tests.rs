@@ -105,6 +105,7 @@ fn a_stream_wakes() {
     write(&guest, b"abc");
     assert!(guest.wakes() > 0);
     assert_eq!(poll(&mut guest, &read, true), Poll::Ready(Ok(vec![happened(read[0], 3, 0)])));
+    assert_eq!(guest.clock.timers().next_deadline(), None, "nobody waits for the clock any more");
     guest.stdin = None;
     let Poll::Ready(Ok(events)) = poll(&mut guest, &read, false) else { panic!("not ready") };
     assert_eq!((events[0].bytes, events[0].flags), (3, HANGUP));
