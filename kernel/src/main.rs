@@ -16,9 +16,10 @@
 
 extern crate alloc;
 
-#[expect(dead_code, reason = "devices are the users of some of it")]
+#[allow(dead_code, reason = "devices are the users of some of it")]
 mod arch;
 mod logger;
+#[allow(dead_code, reason = "devices and guests are the users of some of it")]
 mod memory;
 mod panic;
 
@@ -29,9 +30,11 @@ use boot::BootInfo;
 fn kernel_main(info: &'static BootInfo) -> ! {
     logger::init(info.command_line());
     arch::init();
-    memory::init(info);
+    // SAFETY: first of all, and once.
+    unsafe { memory::init(info) };
     log::info!("sisal {}: {} bytes of command line", env!("CARGO_PKG_VERSION"), info.command_line().len());
     log::info!("module: {:?}", proof());
+    log::info!("{:?}", memory::stats());
     arch::exit(0)
 }
 

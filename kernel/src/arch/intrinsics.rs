@@ -32,11 +32,28 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, n: usize) -> *mut u8 
     )
 }
 
+/// From this length on, zeroing looks for pages that need none.
+const SPARSE: usize = 64 << 10;
+
 /// Sets `n` bytes to `value`.
-#[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, value: i32, n: usize) -> *mut u8 {
-    naked_asm!("mov r8, rdi", "mov eax, esi", "mov rcx, rdx", "rep stosb", "mov rax, r8", "ret")
+    // SAFETY: as the caller's: `n` bytes at `to` may be written.
+    unsafe {
+        if n < SPARSE || value as u8 != 0 || !crate::memory::zero(to, n) {
+            fill(to, value, n);
+        }
+    }
+    to
+}
+
+/// Sets `n` bytes to `value`, byte by byte.
+///
+/// # Safety
+/// `n` bytes at `to` may be written.
+#[unsafe(naked)]
+pub unsafe extern "C" fn fill(to: *mut u8, value: i32, n: usize) {
+    naked_asm!("mov eax, esi", "mov rcx, rdx", "rep stosb", "ret")
 }
 
 /// Orders `n` bytes at `a` and `b`.

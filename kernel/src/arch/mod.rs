@@ -8,6 +8,7 @@ mod intrinsics;
 mod segments;
 
 pub use exit::{ExitCode, exit};
+pub use intrinsics::fill;
 
 /// Sets up what the processor needs before anything may go wrong: after this, a fault is reported.
 pub fn init() {

@@ -1,38 +1,147 @@
-//! Memory. (A heap inside the image, until frames and page tables are here.)
+//! Memory: all that the machine has, from frames to the heap.
+//!
+//! `layout` says where things are, `setup` maps RAM, `frames` knows which of it is free, `arena` gives address
+//! space that is backed on demand, and `heap` is the global allocator on top. [`Reservation`] is the arena for
+//! everybody else; [`dma`] and [`map_device`] are for drivers.
+//!
+//! Nothing here touches memory that is mapped on demand while it holds the lock: the page fault takes it too.
 
-use boot::BootInfo;
-use core::alloc::{GlobalAlloc, Layout};
-use core::ptr::{self, NonNull};
+mod arena;
+mod device;
+pub mod dma;
+mod frames;
+mod heap;
+mod layout;
+mod reservation;
+mod setup;
+mod tables;
+
+#[allow(unused_imports, reason = "drivers use it")]
+pub use device::map_device;
+#[allow(unused_imports, reason = "linear memories use it")]
+pub use reservation::Reservation;
+
+use arena::Arena;
+use boot::{BootInfo, Module};
+use core::slice;
+use frames::Frames;
+use layout::{DEVICES, PAGE, virtual_address};
 use spin::Mutex;
-use talc::DefaultBinning;
-use talc::base::Talc;
-use talc::source::Claim;
 
-static mut ARENA: [u8; 6 << 20] = [0; 6 << 20];
+struct Memory {
+    frames: Frames,
+    arena: Arena,
+    next_device: u64,
+    reserve: usize,
+}
 
-struct Heap(Mutex<Talc<Claim, DefaultBinning>>);
+static MEMORY: Mutex<Option<Memory>> = Mutex::new(None);
 
-#[global_allocator]
-// SAFETY: nobody else uses `ARENA`.
-static HEAP: Heap = Heap(Mutex::new(Talc::new(unsafe { Claim::array(&raw mut ARENA) })));
+/// The memory, locked.
+struct Guard(spin::MutexGuard<'static, Option<Memory>>);
 
-// SAFETY: the allocator's promises are Talc's own; the lock makes it one at a time.
-unsafe impl GlobalAlloc for Heap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller promises that the size is not 0.
-        unsafe { self.0.lock().allocate(layout) }.map_or(ptr::null_mut(), NonNull::as_ptr)
-    }
+impl core::ops::Deref for Guard {
+    type Target = Memory;
 
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller promises that it came from `alloc` with this layout.
-        unsafe { self.0.lock().deallocate(pointer, layout) }
+    fn deref(&self) -> &Memory {
+        self.0.as_ref().expect("memory is set up first")
     }
 }
 
-/// Sets up memory.
-pub fn init(_: &BootInfo) {}
+impl core::ops::DerefMut for Guard {
+    fn deref_mut(&mut self) -> &mut Memory {
+        self.0.as_mut().expect("memory is set up first")
+    }
+}
 
-/// Handles a page fault; false if it is a real one.
-pub fn page_fault(_address: u64, _error: u64) -> bool {
-    false
+fn lock() -> Guard {
+    // One processor: who waits, waits for ever.
+    Guard(MEMORY.try_lock().expect("memory is used by who holds its lock"))
+}
+
+/// Frames that only small allocations may take, so that a guest that takes all memory leaves the kernel enough
+/// to end it.
+fn reserve_frames() -> usize {
+    lock().reserve
+}
+
+/// Sets up memory.
+///
+/// # Safety
+/// Called once, before anything is allocated or mapped.
+pub unsafe fn init(info: &BootInfo) {
+    // SAFETY: as the caller promises.
+    let frames = unsafe { setup::init(info) };
+    let reserve = (frames.total() / 16).min((8 << 20) / PAGE as usize);
+    *MEMORY.lock() = Some(Memory { frames, arena: Arena::new(), next_device: DEVICES, reserve });
+}
+
+/// Handles a page fault at `address`; false if it is none that memory mapped on demand explains.
+pub fn page_fault(address: u64, error: u64) -> bool {
+    /// The page is mapped, and forbids the access.
+    const PROTECTION: u64 = 1;
+    if error & PROTECTION != 0 || !arena::contains(address) {
+        return false;
+    }
+    let mut memory = lock();
+    let Memory { frames, arena, .. } = &mut *memory;
+    arena.fault(frames, address)
+}
+
+/// Zeroes `len` bytes, those of large allocations without touching what reads as zero already; false if nothing
+/// was done, because `pointer` is not in such memory.
+///
+/// # Safety
+/// The caller may write these bytes.
+pub unsafe fn zero(pointer: *mut u8, len: usize) -> bool {
+    let start = pointer.expose_provenance() as u64;
+    if !arena::contains(start) {
+        return false;
+    }
+    let end = start + len as u64;
+    let (first, last) = (layout::align_up(start, PAGE), layout::align_down(end, PAGE));
+    if first >= last {
+        return false;
+    }
+    // SAFETY: the caller may write them: the ends by hand, and whole pages between.
+    unsafe {
+        crate::arch::fill(pointer, 0, (first - start) as usize);
+        arena::zero_pages(first, ((last - first) / PAGE) as usize);
+        crate::arch::fill(pointer.add((last - start) as usize), 0, (end - last) as usize);
+    }
+    true
+}
+
+/// The bytes of a module.
+pub fn module(module: &Module) -> &'static [u8] {
+    let pointer = core::ptr::with_exposed_provenance(virtual_address(module.range.start) as usize);
+    // SAFETY: the loader put the module in RAM, which the direct map has, and `setup` keeps it from the
+    // allocator: it is never written.
+    unsafe { slice::from_raw_parts(pointer, module.range.len() as usize) }
+}
+
+/// How much memory there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes that the kernel has for everything but its image.
+    pub total: usize,
+    /// Bytes that nobody has been promised.
+    pub available: usize,
+    /// Bytes in frames that nobody uses yet; some of them are promised.
+    pub free: usize,
+    /// Bytes in heap allocations.
+    pub heap: usize,
+}
+
+/// How much memory there is now.
+pub fn stats() -> Stats {
+    let heap = heap::used();
+    let memory = lock();
+    let bytes = |frames: usize| frames * PAGE as usize;
+    Stats {
+        total: bytes(memory.frames.total()),
+        available: bytes(memory.frames.free() - memory.frames.promised()),
+        free: bytes(memory.frames.free()),
+        heap,
+    }
 }

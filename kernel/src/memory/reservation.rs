@@ -1,0 +1,85 @@
+//! Address space of one's own, as a value.
+
+use super::arena::Slot;
+use super::layout::PAGE;
+use core::ptr::{self, NonNull};
+
+/// A range of addresses that costs nothing, of which the beginning is committed: it reads as zero until it is
+/// written, and writing cannot fail. A linear memory is one: it grows without being copied.
+///
+/// Dropping it frees everything.
+#[derive(Debug)]
+pub struct Reservation {
+    slot: Slot,
+    len: usize,
+    max: usize,
+}
+
+impl Reservation {
+    /// Reserves `max` bytes and commits none.
+    ///
+    /// `None` if the address space is used up, or memory for a page table is.
+    pub fn new(max: usize) -> Option<Self> {
+        let mut memory = super::lock();
+        let super::Memory { frames, arena, .. } = &mut *memory;
+        Some(Self { slot: arena.reserve(frames, max as u64)?, len: 0, max })
+    }
+
+    /// The first byte. It stays where it is.
+    pub fn base(&self) -> NonNull<u8> {
+        let base = ptr::with_exposed_provenance_mut(self.slot.base as usize);
+        NonNull::new(base).expect("the arena is not at address 0")
+    }
+
+    /// How many bytes are committed.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How many bytes can be committed.
+    pub fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Commits `len` bytes in all, more or fewer than before. What is new reads as zero; what is given up is free
+    /// for others, and touching it is a fault.
+    ///
+    /// False, and nothing has changed, if the machine lacks the memory or `len` is more than was reserved.
+    #[must_use = "memory that was not committed faults when touched"]
+    pub fn commit(&mut self, len: usize) -> bool {
+        self.commit_leaving(len, super::reserve_frames())
+    }
+
+    /// As [`Reservation::commit`], if it leaves `reserve` frames free.
+    pub(super) fn commit_leaving(&mut self, len: usize, reserve: usize) -> bool {
+        if len > self.max {
+            return false;
+        }
+        let pages = len.div_ceil(PAGE as usize);
+        let mut memory = super::lock();
+        let super::Memory { frames, arena, .. } = &mut *memory;
+        let done = if pages < self.slot.pages {
+            arena.shrink(frames, &mut self.slot, pages);
+            true
+        } else {
+            pages == self.slot.pages || arena.grow(frames, &mut self.slot, pages, reserve)
+        };
+        drop(memory);
+        if done {
+            // The rest of the last page was the owner's to write, and reads as zero when it is so again.
+            let rest = (len.div_ceil(PAGE as usize) * PAGE as usize).min(self.len).saturating_sub(len);
+            // SAFETY: within the committed pages, and given up by the owner just now.
+            unsafe { self.base().add(len).write_bytes(0, rest) };
+            self.len = len;
+        }
+        done
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut memory = super::lock();
+        let super::Memory { frames, arena, .. } = &mut *memory;
+        arena.release(frames, self.slot);
+    }
+}
