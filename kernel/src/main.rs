@@ -22,6 +22,8 @@ mod logger;
 #[allow(dead_code, reason = "devices and guests are the users of some of it")]
 mod memory;
 mod panic;
+#[allow(dead_code, reason = "drivers are the users of some of it")]
+mod registers;
 
 use boot::BootInfo;
 
@@ -32,6 +34,7 @@ fn kernel_main(info: &'static BootInfo) -> ! {
     arch::init();
     // SAFETY: first of all, and once.
     unsafe { memory::init(info) };
+    arch::local_apic::init();
     log::info!("sisal {}: {} bytes of command line", env!("CARGO_PKG_VERSION"), info.command_line().len());
     log::info!("module: {:?}", proof());
     log::info!("{:?}", memory::stats());

@@ -5,6 +5,8 @@
 //! happened and wake who waits.
 
 use super::exceptions::FIRST_INTERRUPT;
+use super::{io_apic, local_apic};
+use core::ops::Range;
 use spin::Mutex;
 use x86_64::instructions::interrupts;
 
@@ -19,6 +21,9 @@ pub(super) fn dispatch(vector: u8) -> bool {
     if let Some(handler) = handler {
         handler();
     }
+    if vector != local_apic::SPURIOUS_VECTOR {
+        local_apic::end_of_interrupt();
+    }
     handler.is_some()
 }
 
@@ -26,6 +31,22 @@ pub(super) fn dispatch(vector: u8) -> bool {
 pub fn register(vector: u8, handler: Handler) {
     assert!(vector >= FIRST_INTERRUPT, "vector {vector} is an exception's");
     HANDLERS.lock()[usize::from(vector)] = Some(handler);
+}
+
+/// The vectors that [`allocate_vector`] gives away; those above are the local APIC's own.
+const DEVICE_VECTORS: Range<u8> = FIRST_INTERRUPT..local_apic::TIMER_VECTOR;
+
+/// Gives `handler` a vector of its own, for messages (MSI-X). `None` if all are taken.
+pub fn allocate_vector(handler: Handler) -> Option<u8> {
+    let mut handlers = HANDLERS.lock();
+    let vector = DEVICE_VECTORS.into_iter().find(|&vector| handlers[usize::from(vector)].is_none())?;
+    handlers[usize::from(vector)] = Some(handler);
+    Some(vector)
+}
+
+/// Makes `handler` the one for an interrupt line of the machine. `None` if there is no such line or no vector left.
+pub fn register_line(line: u32, handler: Handler) -> Option<()> {
+    io_apic::route(line, allocate_vector(handler)?)
 }
 
 /// Sleeps until an interrupt has been handled. One that is pending already ends the sleep at once: what the

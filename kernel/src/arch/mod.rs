@@ -5,8 +5,12 @@ mod exceptions;
 mod exit;
 pub mod interrupts;
 mod intrinsics;
+pub mod io_apic;
+pub mod local_apic;
 mod segments;
 
+#[allow(unused_imports, reason = "the power driver uses it")]
+pub use exit::set_power_off;
 pub use exit::{ExitCode, exit};
 pub use intrinsics::fill;
 

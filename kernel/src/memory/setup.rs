@@ -134,7 +134,7 @@ fn map(extent: PhysicalRange, allocate: &mut impl FnMut() -> Option<u64>) -> Opt
     while physical < extent.end {
         let address = super::layout::DIRECT + physical;
         let directory = tables::directory_or_create(address, allocate)?;
-        if physical % LARGE_PAGE == 0 && extent.end - physical >= LARGE_PAGE {
+        if physical.is_multiple_of(LARGE_PAGE) && extent.end - physical >= LARGE_PAGE {
             // SAFETY: nothing was mapped there; it is RAM, seen by the memory code only.
             unsafe { directory.set(address, Level::Directory, Entry::large_data(physical)) };
             physical += LARGE_PAGE;
