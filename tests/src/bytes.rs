@@ -26,6 +26,9 @@ pub enum Bytes {
         /// How many.
         pattern: usize,
     },
+    /// As they are; no expectation can write this.
+    #[serde(skip)]
+    Raw(Vec<u8>),
 }
 
 impl Default for Bytes {
@@ -53,6 +56,7 @@ impl Bytes {
                 assert!(digits.len().is_multiple_of(2), "an odd number of hexadecimal digits");
                 digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
             }
+            Self::Raw(bytes) => bytes.clone(),
             Self::Repeat { repeat, times } => repeat.repeat(*times).into_bytes(),
             Self::Pattern { pattern } => {
                 let mut state = 0x2545_f491_u32;

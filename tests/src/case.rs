@@ -62,12 +62,15 @@ pub struct Directory {
     pub before: Tree,
     /// What must be in it at the end; `before` if it is not said.
     pub after: Option<Tree>,
+    /// Whether anything may be in it at the end.
+    #[serde(default)]
+    pub scratch: bool,
 }
 
 impl Directory {
-    /// What must be in it at the end.
-    pub fn expected(&self) -> &Tree {
-        self.after.as_ref().unwrap_or(&self.before)
+    /// What must be in it at the end, if that is said.
+    pub fn expected(&self) -> Option<&Tree> {
+        (!self.scratch).then(|| self.after.as_ref().unwrap_or(&self.before))
     }
 }
 

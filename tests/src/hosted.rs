@@ -88,7 +88,8 @@ impl Host for Hosted {
             .map_err(|error| format!("it could not start: {error}"))?;
         let mut files = String::new();
         for (directory, memory) in shared {
-            let difference = directory.expected().difference_node(&*memory.root());
+            let Some(expected) = directory.expected() else { continue };
+            let difference = expected.difference_node(&*memory.root());
             if let Some(difference) = difference.map_err(|error| error.to_string())? {
                 files += &format!(" in {}:\n{difference}", directory.guest);
             }

@@ -10,4 +10,5 @@ pub mod guests;
 pub mod host;
 pub mod hosted;
 pub mod qemu;
+pub mod sabotage;
 pub mod tree;

@@ -149,7 +149,8 @@ impl Host for Qemu {
         let (stderr, end) = split_end(finished.stderr, finished.status)?;
         let mut files = String::new();
         for (directory, host) in shared {
-            let difference = directory.expected().difference_host(host.path());
+            let Some(expected) = directory.expected() else { continue };
+            let difference = expected.difference_host(host.path());
             if let Some(difference) = difference.map_err(|error| error.to_string())? {
                 files += &format!(" in {}:\n{difference}", directory.guest);
             }

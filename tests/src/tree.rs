@@ -60,6 +60,18 @@ impl Tree {
         snapshot
     }
 
+    /// What is below a directory of the host.
+    pub fn read_host(directory: &Path) -> io::Result<Self> {
+        let mut snapshot = Snapshot::new();
+        read_host(directory, "", &mut snapshot)?;
+        let entry = |content| match content {
+            Content::Directory => Entry::Directory { directory: Nothing {} },
+            Content::File(bytes) => Entry::File(Bytes::Raw(bytes)),
+            Content::Link(link) => Entry::Link { link },
+        };
+        Ok(Self(snapshot.into_iter().map(|(path, content)| (path, entry(content))).collect()))
+    }
+
     /// Writes the tree into an empty directory of the host.
     pub fn write_host(&self, directory: &Path) -> io::Result<()> {
         // In the order of the paths parents come first.
