@@ -341,3 +341,112 @@ macro_rules! record {
     )*};
 }
 pub(crate) use record;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn an_access_is_inside_or_a_fault() {
+        let mut bytes = [0u8; 16];
+        let mut memory = GuestMemory::new(&mut bytes);
+        for (address, inside) in
+            [(0, true), (9, true), (12, true), (13, false), (16, false), (u32::MAX, false)]
+        {
+            let pointer = GuestPtr::<u32>::new(address);
+            let expected = if inside { Ok(()) } else { Err(Error::Fault) };
+            assert_eq!(pointer.check(&memory), expected, "{address}");
+            assert_eq!(pointer.write(&mut memory, 0x0403_0201), expected, "{address}");
+            assert_eq!(pointer.read(&memory), expected.map(|()| 0x0403_0201), "{address}");
+        }
+        assert_eq!(bytes, [1, 2, 3, 4, 0, 0, 0, 0, 0, 1, 2, 3, 1, 2, 3, 4], "little-endian, at any address");
+    }
+
+    #[test]
+    fn a_slice_is_inside_or_a_fault() {
+        let mut bytes = [7u8; 16];
+        let memory = GuestMemory::new(&mut bytes);
+        let slice = |address, len| GuestPtr::<u64>::new(address).slice(len);
+        assert_eq!(slice(0, 2).check(&memory), Ok(()));
+        assert_eq!(slice(1, 2).check(&memory), Err(Error::Fault));
+        assert_eq!(slice(0, 0x2000_0000).check(&memory), Err(Error::Fault), "its size overflows 32 bits");
+        assert_eq!(slice(16, 0).check(&memory), Ok(()), "no bytes at the end");
+        assert_eq!(slice(17, 0).check(&memory), Err(Error::Fault), "no bytes outside");
+        assert_eq!(slice(0, 2).values(&memory).map(Iterator::count), Ok(2));
+        assert!(slice(u32::MAX - 8, 4).at(1).is_ok());
+        assert_eq!(slice(u32::MAX - 8, 4).at(2).map(drop), Err(Error::Fault), "its address overflows");
+        assert_eq!(slice(0, 4).at(4).map(drop), Err(Error::Fault));
+    }
+
+    #[test]
+    fn text_is_utf_8() {
+        let mut bytes = *b"\xc3\xa4x";
+        let memory = GuestMemory::new(&mut bytes);
+        let text = |address, len| GuestPtr::new(address).slice(len).text(&memory);
+        assert_eq!(text(0, 3), Ok("äx"));
+        assert_eq!(text(0, 0), Ok(""));
+        assert_eq!(text(1, 2), Err(Error::IllegalSequence));
+        assert_eq!(text(0, 4), Err(Error::Fault));
+    }
+
+    /// A memory with vectors at its start.
+    fn vectors(vectors: &[(u32, u32)]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = vectors
+            .iter()
+            .flat_map(|(address, len)| [address.to_le_bytes(), len.to_le_bytes()])
+            .flatten()
+            .collect();
+        bytes.resize(64, 0);
+        bytes
+    }
+
+    #[test]
+    fn a_transfer_ends_where_less_is_moved() {
+        let mut bytes = vectors(&[(32, 4), (36, 0), (40, 8), (50, 2)]);
+        let mut memory = GuestMemory::new(&mut bytes);
+        let all = IoVecs::new(GuestPtr::new(0).slice(4), &memory).unwrap();
+        assert_eq!(all.total(), 14);
+        let run = |memory: &mut GuestMemory<'_>, results: &[Poll<Result<usize>>]| {
+            let mut asked = vec![];
+            let moved = all.transfer(memory, |_, buffer| {
+                asked.push(buffer.len());
+                results[asked.len() - 1]
+            });
+            (moved, asked)
+        };
+        let ok = |count| Poll::Ready(Ok(count));
+        let failed = Poll::Ready(Err(Error::Io));
+        assert_eq!(run(&mut memory, &[ok(4), ok(8), ok(2)]), (Poll::Ready(Ok(14)), vec![4, 8, 2]));
+        assert_eq!(run(&mut memory, &[ok(4), ok(7)]), (Poll::Ready(Ok(11)), vec![4, 8]));
+        assert_eq!(run(&mut memory, &[ok(4), Poll::Pending]), (Poll::Ready(Ok(4)), vec![4, 8]));
+        assert_eq!(run(&mut memory, &[ok(4), failed]), (Poll::Ready(Ok(4)), vec![4, 8]));
+        assert_eq!(run(&mut memory, &[Poll::Pending]), (Poll::Pending, vec![4]));
+        assert_eq!(run(&mut memory, &[failed]), (Poll::Ready(Err(Error::Io)), vec![4]));
+    }
+
+    #[test]
+    fn vectors_that_are_overwritten_are_checked_again() {
+        let mut bytes = vectors(&[(8, 8), (32, 4)]);
+        let mut memory = GuestMemory::new(&mut bytes);
+        let all = IoVecs::new(GuestPtr::new(0).slice(2), &memory).unwrap();
+        let moved = all.transfer(&mut memory, |memory, buffer| {
+            let bytes = buffer.bytes_mut(memory)?;
+            bytes.fill(0xff);
+            Poll::Ready(Ok(bytes.len()))
+        });
+        assert_eq!(moved, Poll::Ready(Ok(8)), "the second vector is not what it was");
+    }
+
+    #[test]
+    fn a_transfer_is_bounded() {
+        let len = IO_BYTES_MAX;
+        let mut bytes = vectors(&[(16, len), (16, len)]);
+        bytes.resize(16 + len as usize, 0);
+        let mut memory = GuestMemory::new(&mut bytes);
+        let all = IoVecs::new(GuestPtr::new(0).slice(2), &memory).unwrap();
+        let moved = all.transfer(&mut memory, |_, buffer| Poll::Ready(Ok(buffer.len() as usize)));
+        assert_eq!(moved, Poll::Ready(Ok(IO_BYTES_MAX)));
+    }
+}

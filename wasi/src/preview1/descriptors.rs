@@ -56,7 +56,8 @@ impl Descriptor {
     /// What was opened from a directory that has the rights `inheriting` for it.
     pub fn opened(object: Object, inheriting: Rights, flags: FdFlags) -> Self {
         let opened = match object {
-            Object::Directory(_) => Self::new(object, Rights::DIRECTORY & inheriting, inheriting),
+            // A directory has no flags.
+            Object::Directory(_) => return Self::new(object, Rights::DIRECTORY & inheriting, inheriting),
             Object::File(mut file) => {
                 file.set_append(flags.contains(FdFlags::APPEND));
                 let rights = Rights::FILE & inheriting;

@@ -109,6 +109,9 @@ fn opening_says_what_for() {
     assert_eq!(guest.open_at(file, "f", EMPTY, READ), Err(Error::NotDirectory));
     assert_eq!(guest.open_at(0, "f", EMPTY, READ), Err(Error::BadDescriptor));
     assert_eq!(guest.open_at(99, "f", EMPTY, READ), Err(Error::BadDescriptor));
+    let flags = FdFlags::APPEND | FdFlags::NONBLOCK;
+    let directory = guest.open_with(ROOT, "d", LookupFlags::empty(), OFlags::DIRECTORY, READ, flags).unwrap();
+    assert_eq!(guest.fdstat(directory).unwrap().flags, 0, "a directory has none");
     let all = Rights::all();
     assert_eq!(guest.open_at(ROOT, "d/f", EMPTY, all).map(drop), Ok(()));
 }
