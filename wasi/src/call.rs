@@ -10,6 +10,7 @@ use crate::{
     Result,
     guest::{GuestMemory, GuestPtr},
     limits::Limiter,
+    turn::Turn,
 };
 use alloc::{boxed::Box, string::ToString};
 use core::{
@@ -26,6 +27,8 @@ pub struct StoreData<S> {
     pub state: S,
     /// What wasmi asks when the guest grows; home of its linear memory.
     pub(crate) limiter: Limiter,
+    /// How long the guest may go on before others have their turn.
+    pub(crate) turn: Turn,
     memory: Option<Memory>,
     waker: Waker,
     parked: Option<Repeat<S>>,
@@ -38,7 +41,14 @@ type Repeat<S> =
 impl<S> StoreData<S> {
     /// Data with no memory known yet: the first host call finds the export `memory`.
     pub fn new(state: S, limiter: Limiter) -> Self {
-        Self { state, limiter, memory: None, waker: Waker::noop().clone(), parked: None }
+        Self {
+            state,
+            limiter,
+            turn: Turn::default(),
+            memory: None,
+            waker: Waker::noop().clone(),
+            parked: None,
+        }
     }
 
     /// Who is woken when a call that parks can go on. The driver sets it before it runs the guest.
@@ -216,12 +226,27 @@ fn enter<S: 'static, R: Return + 'static>(
     };
     let polled = with_call(&mut caller, memory, false, &mut function);
     match polled {
-        Poll::Ready(result) => result.lower(),
+        Poll::Ready(result) => {
+            if caller.data_mut().turn.is_over() {
+                end_turn(&mut caller);
+            }
+            result.lower()
+        }
         Poll::Pending => {
             caller.data_mut().parked =
                 Some(Box::new(move |call| function(call).map(|result| result.lower().map(R::value))));
             Err(wasmi::Error::host(Parked))
         }
+    }
+}
+
+/// Takes the guest's fuel away, so that it yields soon; the driver gives it back.
+#[cold]
+fn end_turn<S>(caller: &mut Caller<'_, StoreData<S>>) {
+    if let Ok(fuel) = caller.get_fuel()
+        && caller.set_fuel(0).is_ok()
+    {
+        caller.data_mut().turn.withhold(fuel);
     }
 }
 

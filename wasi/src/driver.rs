@@ -61,6 +61,8 @@ impl fmt::Display for Outcome {
 /// How long a slice should take: short enough that others and the deadline wait little, long enough that the
 /// change costs nothing.
 const SLICE: Duration = Duration::from_millis(2);
+/// When the next host call ends a turn that has fuel left: those calls take long.
+const TURN: Duration = Duration::from_millis(4);
 /// The first slice's fuel: below [`SLICE`] on any machine.
 const FIRST_SLICE: u64 = 100_000;
 const SMALLEST_SLICE: u64 = 1_000;
@@ -179,7 +181,9 @@ impl<S: Send + 'static> Live<S> {
         if self.deadline.passed(start) {
             return Poll::Ready(Outcome::LimitReached(Limit::Time(self.deadline.limit.unwrap_or_default())));
         }
-        self.store.data_mut().set_waker(task.waker());
+        let data = self.store.data_mut();
+        data.set_waker(task.waker());
+        data.turn.begin(&self.clock, start.saturating_add(TURN.as_nanos() as Nanoseconds));
         loop {
             // Parked: the call is made again, and until it is ready nothing else happens.
             let mut step = core::mem::replace(&mut self.step, Step::Next);
@@ -215,7 +219,9 @@ impl<S: Send + 'static> Live<S> {
                     None => Err(wasmi::Error::host(Exit(0))),
                 },
             });
-            let used = slice.saturating_sub(self.store.get_fuel().unwrap_or(0));
+            let left = self.store.get_fuel().unwrap_or(0);
+            let unused = left.saturating_add(self.store.data_mut().turn.take_withheld());
+            let used = slice.saturating_sub(unused);
             *fuel_used = fuel_used.saturating_add(used);
 
             match ran {

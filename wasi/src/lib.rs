@@ -28,6 +28,7 @@ pub mod random;
 pub mod runner;
 #[cfg(test)]
 mod testing;
+mod turn;
 pub mod types;
 
 pub use cli::{Command, Machine};

@@ -129,6 +129,33 @@ fn limits_end_what_would_go_on_for_ever() {
 }
 
 #[test]
+fn host_calls_that_take_long_end_a_turn_and_cost_no_fuel() {
+    // Every look at the clock takes a millisecond, so eight calls do; a slice would be thousands of them.
+    let calls = "(loop $again
+        (drop (call $write (i32.const 16) (i32.const 1)))
+        (global.set $i (i32.add (global.get $i) (i32.const 1)))
+        (br_if $again (i32.lt_u (global.get $i) (i32.const 800))))";
+    let program = program(&command(calls));
+    let fuel = [0, 1_000_000].map(|tick| {
+        let (machine, clock) = machine();
+        clock.tick.store(tick, Ordering::Relaxed);
+        let mut guest = program.start(&machine, Command::new("calls")).unwrap();
+        let mut polls = 0;
+        let outcome = run(
+            &clock,
+            core::future::poll_fn(|task| {
+                polls += 1;
+                Pin::new(&mut guest).poll(task)
+            }),
+        );
+        assert!(outcome.success());
+        assert_eq!(polls > 20, tick > 0, "{polls}");
+        guest.fuel_used()
+    });
+    assert_eq!(fuel[0], fuel[1]);
+}
+
+#[test]
 fn the_deadline_ends_a_guest_that_waits() {
     let (machine, clock) = machine();
     let program = program(&command(COPY));
