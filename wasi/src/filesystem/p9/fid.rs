@@ -27,13 +27,13 @@ impl Fid {
         Ok(Self { session: session.clone(), number: session.take_fid()?, bound: false })
     }
 
-    /// The root of a tree.
-    pub(super) fn attach(session: &Arc<Session>, tree: &str) -> Result<(Self, Qid)> {
+    /// The root of a tree, as a user of the server.
+    pub(super) fn attach(session: &Arc<Session>, tree: &str, user: u32) -> Result<(Self, Qid)> {
         let mut root = Self::unbound(session)?;
         let qid = session.call(
             Request::Attach,
             |message| {
-                message.u32(root.number).u32(NO_FID).string("").string(tree).u32(NO_ID);
+                message.u32(root.number).u32(NO_FID).string("").string(tree).u32(user);
             },
             |reply| reply.qid(),
         )?;
@@ -76,7 +76,8 @@ impl Fid {
 
     /// Opens the node with flags of [`open`]: the fid is the open file then.
     pub(super) fn open(&self, flags: u32) -> Result<Qid> {
-        let flags = flags | open::LARGE_FILE | open::NO_FOLLOW;
+        // A FIFO of the server must not make it wait for the other end.
+        let flags = flags | open::LARGE_FILE | open::NO_FOLLOW | open::NON_BLOCK;
         self.session.call(
             Request::LOpen,
             |message| {

@@ -9,6 +9,8 @@
 //! Servers name files by path, QEMU's too: a node that someone on the server's side renames is lost to this one
 //! (`NoEntry`), while open files stay what they are.
 //!
+//! A server has to know `Trenameat` and `Tunlinkat` (diod 1.0 does not; QEMU and crosvm do).
+//!
 //! The protocol: <https://github.com/chaos/diod/blob/master/protocol.md>, and for the messages that it shares with
 //! 9P2000, Plan 9's manual, section 5.
 
@@ -33,6 +35,9 @@ pub const MESSAGE_SIZE: usize = 256 * 1024;
 pub struct Options<'a> {
     /// Which of the server's trees (`aname`); QEMU has one per device and looks at no name.
     pub tree: &'a str,
+    /// As whom (`n_uname`): the number of one of the server's users. By default nobody, for servers that act as
+    /// themselves, such as QEMU.
+    pub user: u32,
     /// What [`Stat::device`](super::Stat::device) says of the nodes: a number for each mount, since inode numbers are
     /// unique in one tree only.
     pub device: u64,
@@ -42,7 +47,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Self { tree: "", device: 0, message_size: MESSAGE_SIZE }
+        Self { tree: "", user: wire::NO_ID, device: 0, message_size: MESSAGE_SIZE }
     }
 }
 
@@ -53,6 +58,6 @@ impl Default for Options<'_> {
 /// [`Io`](crate::Error::Io) when what comes is not 9P; and what the server answers.
 pub fn attach(transport: Box<dyn Transport>, options: Options<'_>) -> Result<Arc<dyn Node>> {
     let session = session::Session::new(transport, options.message_size, options.device)?;
-    let (fid, qid) = fid::Fid::attach(&session, options.tree)?;
+    let (fid, qid) = fid::Fid::attach(&session, options.tree, options.user)?;
     Ok(Arc::new(node::P9Node::new(fid, qid)))
 }

@@ -58,6 +58,7 @@ pub(super) mod open {
     pub(in super::super) const CREATE: u32 = 0o100;
     pub(in super::super) const EXCLUSIVE: u32 = 0o200;
     pub(in super::super) const APPEND: u32 = 0o2000;
+    pub(in super::super) const NON_BLOCK: u32 = 0o4000;
     pub(in super::super) const LARGE_FILE: u32 = 0o100_000;
     pub(in super::super) const DIRECTORY: u32 = 0o200_000;
     pub(in super::super) const NO_FOLLOW: u32 = 0o400_000;
