@@ -18,6 +18,7 @@
 
 .section .boot.tables, "aw", @nobits
     .balign 4096
+        .globl pml4, pd_window
 pml4:       .skip 4096
 pdpt:       .skip 4096
 pd_image:   .skip 4096
