@@ -61,7 +61,6 @@ pub fn init(command_line: &str) {
 }
 
 /// Says how the log learns the time since boot; until then it reads 0.
-#[expect(dead_code, reason = "the clock calls it")]
 pub fn set_uptime(now: fn() -> core::time::Duration) {
     UPTIME.call_once(|| now);
 }

@@ -16,14 +16,22 @@
 
 extern crate alloc;
 
+mod acpi;
 #[allow(dead_code, reason = "devices are the users of some of it")]
 mod arch;
+mod entropy;
+mod executor;
+mod init;
 mod logger;
 #[allow(dead_code, reason = "devices and guests are the users of some of it")]
 mod memory;
 mod panic;
+mod pci;
+mod power;
 #[allow(dead_code, reason = "drivers are the users of some of it")]
 mod registers;
+mod time;
+mod virtio;
 
 use boot::BootInfo;
 
@@ -36,18 +44,5 @@ fn kernel_main(info: &'static BootInfo) -> ! {
     unsafe { memory::init(info) };
     arch::local_apic::init();
     log::info!("sisal {}: {} bytes of command line", env!("CARGO_PKG_VERSION"), info.command_line().len());
-    log::info!("module: {:?}", proof());
-    log::info!("{:?}", memory::stats());
-    arch::exit(0)
-}
-
-/// Runs a module that adds.
-fn proof() -> Result<i32, wasmi::Error> {
-    // (module (func (export "add") (param i32 i32) (result i32) local.get 0 local.get 1 i32.add))
-    const ADD: &[u8] = b"\0asm\x01\0\0\0\x01\x07\x01\x60\x02\x7f\x7f\x01\x7f\x03\x02\x01\0\x07\x07\x01\x03add\0\0\x0a\x09\x01\x07\0\x20\0\x20\x01\x6a\x0b";
-    let engine = wasmi::Engine::default();
-    let module = wasmi::Module::new(&engine, ADD)?;
-    let mut store = wasmi::Store::new(&engine, ());
-    let instance = wasmi::Linker::new(&engine).instantiate_and_start(&mut store, &module)?;
-    instance.get_typed_func::<(i32, i32), i32>(&store, "add")?.call(&mut store, (40, 2))
+    init::run(info)
 }

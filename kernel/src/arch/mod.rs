@@ -9,9 +9,7 @@ pub mod io_apic;
 pub mod local_apic;
 mod segments;
 
-#[allow(unused_imports, reason = "the power driver uses it")]
-pub use exit::set_power_off;
-pub use exit::{ExitCode, exit};
+pub use exit::{ExitCode, exit, set_power_off};
 pub use intrinsics::fill;
 
 /// Sets up what the processor needs before anything may go wrong: after this, a fault is reported.

@@ -1,0 +1,151 @@
+//! From a machine to a finished program: what the initrd asks for is put together, run, reported, and the machine ends.
+
+mod archive;
+mod files;
+mod linear_memory;
+mod stdio;
+
+use crate::{
+    acpi::Tables,
+    arch,
+    entropy::MachineEntropy,
+    executor, memory, power, time,
+    virtio::{Devices, p9::P9, rng::Rng},
+};
+use alloc::{
+    format,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use archive::Archive;
+use boot::BootInfo;
+use core::fmt;
+use manifest::{MANIFEST_PATH, Manifest, PROGRAM_PATH, Status, debug_exit};
+use stdio::Stdio;
+use virtio_drivers::transport::DeviceType;
+use wasi::{Command, Engine, Limits, Machine, Outcome, Program, clocks::Clock, filesystem::Permissions};
+
+/// Why the program was never run.
+#[derive(Debug)]
+pub enum Error {
+    /// The machine was started without an initrd.
+    NoInitrd,
+    /// The initrd is not the archive that it should be; says why.
+    Archive(String),
+    /// Its manifest cannot be read.
+    Manifest(manifest::Error),
+    /// The program is not one that can run here.
+    Program(wasi::Refusal),
+    /// It could not even begin.
+    Start(wasi::StartError),
+    /// A directory that it is to have cannot be made: its name in the program, and why.
+    Mount(String, String),
+}
+
+/// Brings the machine's devices up, runs the program, and ends the machine.
+pub fn run(info: &'static BootInfo) -> ! {
+    let acpi = info.rsdp.and_then(Tables::find);
+    power::init(acpi.as_ref());
+    for (address, first_line) in acpi.iter().flat_map(Tables::io_apics) {
+        arch::io_apic::add(address, first_line);
+    }
+    let clock = time::init(acpi.as_ref());
+    let mut devices = Devices::find(info.command_line(), acpi.as_ref());
+    let stdio = Stdio::open(devices.take(DeviceType::Console));
+    let code = executor::block_on(async {
+        stdio.report(&Status::Ready(manifest::FORMAT_VERSION)).await;
+        let status = match program(info, &mut devices, &stdio, &clock).await {
+            Ok(outcome) => status(outcome),
+            Err(error) => Status::Error(error.to_string()),
+        };
+        stdio.finish(&status).await
+    });
+    log::debug!("the machine ends");
+    arch::exit(code)
+}
+
+/// Runs the program that the initrd holds.
+async fn program(
+    info: &BootInfo,
+    devices: &mut Devices,
+    stdio: &Stdio,
+    clock: &Arc<dyn Clock>,
+) -> Result<Outcome, Error> {
+    let module = info.modules.first().ok_or(Error::NoInitrd)?;
+    let archive = Archive::open(memory::module(module))?;
+    let manifest = Manifest::decode(archive.file(MANIFEST_PATH)?).map_err(Error::Manifest)?;
+    let wasm = archive.file(PROGRAM_PATH)?;
+
+    let machine = Machine {
+        clock: clock.clone(),
+        entropy: MachineEntropy::new(start(devices, DeviceType::EntropySource, Rng::new)),
+        memories: Some(Arc::new(linear_memory::Arena)),
+    };
+    let mut shares = start(devices, DeviceType::_9P, P9::new);
+    let mut arguments = manifest.args.into_iter();
+    let limits = Limits::unlimited().with_memory(manifest.limits.memory).with_time(manifest.limits.timeout);
+    let mut command = Command::new(arguments.next().unwrap_or_default())
+        .args(arguments)
+        .stdin(stdio.stdin.clone())
+        .stdout(stdio.stdout.clone())
+        .stderr(stdio.stderr.clone())
+        .limits(limits);
+    for (name, value) in manifest.env {
+        command = command.env(name, value);
+    }
+    for (device, mount) in (1..).zip(&manifest.mounts) {
+        let node = files::mount(&mount.source, device, &archive, &mut shares, clock)
+            .map_err(|why| Error::Mount(mount.guest.clone(), why))?;
+        let permissions = if mount.read_only { Permissions::ReadOnly } else { Permissions::ReadWrite };
+        command = command.preopen(mount.guest.clone(), node, permissions);
+    }
+
+    let program = Program::new(&Engine::new(), wasm).map_err(Error::Program)?;
+    log::debug!("the program is compiled");
+    let run = program.start(&machine, command).map_err(Error::Start)?;
+    Ok(executor::spawn(run).await)
+}
+
+/// Starts all devices of a type; those that fail are logged and left.
+fn start<T>(
+    devices: &mut Devices,
+    kind: DeviceType,
+    new: impl Fn(crate::virtio::Device) -> Result<T, crate::virtio::Error>,
+) -> Vec<T> {
+    let started = devices.take(kind).into_iter().map(|device| {
+        let name = format!("{device:?}");
+        new(device).inspect_err(|error| log::error!("{name}: {error}"))
+    });
+    started.filter_map(Result::ok).collect()
+}
+
+fn status(outcome: Outcome) -> Status {
+    match outcome {
+        Outcome::Exited(code) => Status::Exit(code),
+        Outcome::LimitReached(_) => Status::Limit(outcome.to_string()),
+        Outcome::Trapped { .. } => Status::Trap(outcome.to_string()),
+    }
+}
+
+/// What the machine's end says when there is no status port: QEMU's exit code.
+fn exit_code(status: &Status) -> u16 {
+    if *status == Status::Exit(0) { debug_exit::ENDED } else { debug_exit::FAILED }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoInitrd => f.write_str(
+                "there is nothing to run: start the machine with an initrd that `sisal image` makes (QEMU: -initrd)",
+            ),
+            Self::Archive(why) => write!(f, "the initrd is not an archive of `sisal image`: {why}"),
+            Self::Manifest(error) => error.fmt(f),
+            Self::Program(refusal) => refusal.fmt(f),
+            Self::Start(error) => error.fmt(f),
+            Self::Mount(guest, why) => write!(f, "the directory {guest:?} cannot be mounted: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
