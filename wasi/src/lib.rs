@@ -3,6 +3,51 @@
 //! The semantics live once, in the core modules ([`filesystem`], [`io`], [`clocks`], [`random`], …); the faces over
 //! them (preview 1 today) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
 //! [`clocks::Clock`], [`random::Entropy`], [`io::InputStream`], [`io::OutputStream`] and [`filesystem::Node`].
+//!
+//! # Running a program
+//!
+//! Compile once, run as often as you like, one after the other or side by side. A run is a future: any executor will do.
+//! On a hosted system (feature `std`) [`hosted`](crate::hosted) has the machine and a `block_on`; elsewhere they are the
+//! embedder's.
+//!
+#![cfg_attr(feature = "std", doc = "```")]
+#![cfg_attr(not(feature = "std"), doc = "```ignore")]
+//! use std::time::Duration;
+//! use wasi::{Command, Engine, Limits, Outcome, Program, hosted};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let wasm = wat::parse_str(r#"(module
+//! #     (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+//! #     (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+//! #     (memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\80\00\00\00")
+//! #     (func (export "_start") (loop $again
+//! #         (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)))
+//! #         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+//! #         (br_if $again (i32.load (i32.const 4))))))"#)?;
+//! // `wasm`: the bytes of a program built for wasm32-wasip1; this one is `cat`.
+//! let program = Program::new(&Engine::new(), &wasm)?;
+//! let machine = hosted::machine();
+//! let limits = Limits::default().with_memory(16 << 20).with_time(Duration::from_secs(60));
+//!
+//! // A run with its output kept: no environment, no directories, no more than it is given here.
+//! let command = Command::new("cat").arg("-u").env("LANG", "C").limits(limits);
+//! let output = hosted::block_on(program.output(&machine, command.clone().input("hello\n")))?;
+//! assert_eq!(output.outcome, Outcome::Exited(0));
+//! assert_eq!(output.stdout, b"hello\n");
+//!
+//! // A session with a program that stays: requests in, answers out.
+//! let mut session = program.session(&machine, command)?;
+//! hosted::block_on(async {
+//!     for request in ["one\n", "two\n"] {
+//!         session.write_all(request.as_bytes()).await?;
+//!         assert_eq!(session.read_until(b'\n', 4096).await?, request.as_bytes());
+//!     }
+//!     wasi::Result::Ok(())
+//! })?;
+//! assert!(hosted::block_on(session.finish()).success());
+//! # Ok(())
+//! # }
+//! ```
 #![no_std]
 
 extern crate alloc;
