@@ -176,3 +176,117 @@ fn copy(to: &mut [u8], from: &[u8]) -> usize {
     }
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{task::Wake, vec};
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn ready<T>(poll: Poll<Result<T>>) -> Result<T> {
+        match poll {
+            Poll::Ready(result) => result,
+            Poll::Pending => panic!("pending"),
+        }
+    }
+
+    fn readiness(bytes: u64, hangup: bool) -> Result<Readiness> {
+        Ok(Readiness { bytes, hangup })
+    }
+
+    #[test]
+    fn bytes_come_out_as_they_went_in_also_around_the_end_of_the_ring() {
+        let (reader, writer) = pipe(7);
+        let task = &mut Context::from_waker(Waker::noop());
+        let (mut sent, mut received) = (0_u8, 0_u8);
+        for round in 0..1_000_usize {
+            let chunk: Vec<u8> = (0..round % 10).map(|offset| sent.wrapping_add(offset as u8)).collect();
+            if let Poll::Ready(count) = writer.poll_write(task, &chunk) {
+                sent = sent.wrapping_add(count.unwrap() as u8);
+            }
+            let mut buffer = vec![0; round % 5];
+            if let Poll::Ready(count) = reader.poll_read(task, &mut buffer) {
+                for byte in &buffer[..count.unwrap()] {
+                    assert_eq!(*byte, received);
+                    received = received.wrapping_add(1);
+                }
+            }
+        }
+        assert!(received > 100);
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_the_other_end_and_only_once() {
+        let (reader, writer) = pipe(2);
+        let wakes = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+        let wakers = wakes.clone().map(Waker::from);
+        let counts = || wakes.each_ref().map(|wakes| wakes.0.load(Ordering::Relaxed));
+        for waker in [&wakers[0], &wakers[1], &wakers[0]] {
+            let task = &mut Context::from_waker(waker);
+            assert!(reader.poll_read(task, &mut [0]).is_pending());
+            assert!(reader.poll_readable(task).is_pending());
+        }
+        let task = &mut Context::from_waker(&wakers[0]);
+        assert_eq!(ready(writer.poll_write(task, b"abc")), Ok(2));
+        assert_eq!(counts(), [1, 1]);
+        assert!(writer.poll_write(task, b"c").is_pending());
+        assert!(writer.poll_writable(task).is_pending());
+        assert_eq!(ready(reader.poll_readable(task)), readiness(2, false));
+        assert_eq!(counts(), [1, 1]);
+        assert_eq!(ready(reader.poll_read(task, &mut [0])), Ok(1));
+        assert_eq!(counts(), [2, 1]);
+        assert_eq!(ready(writer.poll_writable(task)), readiness(1, false));
+    }
+
+    #[test]
+    fn a_dropped_end_ends_the_other() {
+        let task = &mut Context::from_waker(Waker::noop());
+        let (reader, writer) = pipe(8);
+        assert_eq!(ready(writer.poll_write(task, b"last")), Ok(4));
+        drop(writer);
+        assert_eq!(ready(reader.poll_readable(task)), readiness(4, true));
+        let mut buffer = [0; 8];
+        assert_eq!(ready(reader.poll_read(task, &mut buffer)), Ok(4));
+        assert_eq!(ready(reader.poll_read(task, &mut buffer)), Ok(0));
+
+        let wakes = Arc::new(Wakes::default());
+        let waker = wakes.clone().into();
+        let task = &mut Context::from_waker(&waker);
+        let (reader, writer) = pipe(1);
+        assert_eq!(ready(writer.poll_write(task, b"x")), Ok(1));
+        assert!(writer.poll_write(task, b"y").is_pending());
+        drop(reader);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(ready(writer.poll_write(task, b"y")), Err(Error::Pipe));
+        assert_eq!(ready(writer.poll_write(task, b"")), Err(Error::Pipe));
+        assert!(ready(writer.poll_writable(task)).unwrap().hangup);
+    }
+
+    #[test]
+    fn a_waker_that_holds_the_other_end_is_no_deadlock() {
+        /// A task that owns the reader, and is owned by its waker alone.
+        struct Task(#[expect(dead_code, reason = "held, to be dropped")] PipeReader);
+
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+
+        let (reader, writer) = pipe(8);
+        let shared = reader.shared.clone();
+        let waker: Waker = Arc::new(Task(reader)).into();
+        shared.lock().reader.waiting.add(&Context::from_waker(&waker));
+        drop(waker);
+        let task = &mut Context::from_waker(Waker::noop());
+        assert_eq!(ready(writer.poll_write(task, b"x")), Ok(1));
+        assert_eq!(ready(writer.poll_write(task, b"x")), Err(Error::Pipe));
+    }
+}
