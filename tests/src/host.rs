@@ -4,8 +4,9 @@ use crate::{
     bytes::Difference,
     case::{Case, Ending},
     guests::Guest,
+    hosted::Hosted,
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Runs guests.
 pub trait Host: Send + Sync {
@@ -18,6 +19,17 @@ pub trait Host: Send + Sync {
     /// When the host itself failed, or the run took longer than any guest may.
     fn run(&self, guest: &Guest, case: &Case) -> Result<Outcome, String>;
 }
+
+/// Every host that guests are tested on.
+///
+/// # Errors
+/// When one cannot be had: a text that says why.
+pub fn all() -> Result<Vec<Arc<dyn Host>>, String> {
+    Ok(vec![Arc::new(Hosted::new()), Arc::new(Hosted::new().with_slices(SLICE))])
+}
+
+/// Fuel between two preemptions: so little that every guest is preempted in the middle of what it does.
+const SLICE: u64 = 1_000;
 
 /// What came out of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

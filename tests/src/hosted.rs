@@ -7,7 +7,7 @@ use crate::{
 };
 use std::{sync::mpsc, thread, time::Duration};
 use wasi::{
-    Command, Engine, Limits, Machine, Program,
+    Command, Engine, Limits, Machine, Program, StartError,
     filesystem::{Permissions, memory::MemoryFileSystem},
     hosted,
 };
@@ -84,8 +84,17 @@ impl Host for Hosted {
         }
 
         let machine = self.machine.clone();
-        let output = in_time(2 * DEADLINE, move || hosted::block_on(program.output(&machine, command)))?
-            .map_err(|error| format!("it could not start: {error}"))?;
+        let output = in_time(2 * DEADLINE, move || hosted::block_on(program.output(&machine, command)))?;
+        let output = match output {
+            Ok(output) => output,
+            Err(error) => {
+                let end = match error {
+                    StartError::Limit(_) => End::Limit(error.to_string()),
+                    _ => End::Refused(error.to_string()),
+                };
+                return Ok(Outcome { stdout: vec![], stderr: vec![], end, files: String::new() });
+            }
+        };
         let mut files = String::new();
         for (directory, memory) in shared {
             let Some(expected) = directory.expected() else { continue };

@@ -9,6 +9,7 @@ pub mod case;
 pub mod guests;
 pub mod host;
 pub mod hosted;
+pub mod hostile;
 pub mod qemu;
 pub mod sabotage;
 pub mod tree;

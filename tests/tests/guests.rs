@@ -1,11 +1,8 @@
 //! Every guest on every host, each case a test of its own: `HOST::GUEST` or `HOST::GUEST::CASE`.
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use sisal_tests::{case::Case, guests, host, host::Host, hosted::Hosted};
+use sisal_tests::{case::Case, guests, host};
 use std::{process::ExitCode, sync::Arc};
-
-/// Fuel between two preemptions: so little that every guest is preempted in the middle of what it does.
-const SLICE: u64 = 1_000;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
@@ -19,7 +16,7 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Result<Vec<Trial>, String> {
-    let hosts: Vec<Arc<dyn Host>> = vec![Arc::new(Hosted::new()), Arc::new(Hosted::new().with_slices(SLICE))];
+    let hosts = host::all()?;
     let mut trials = vec![];
     for guest in guests::build()? {
         let guest = Arc::new(guest);
