@@ -3,7 +3,8 @@
 use super::{
     Polled, Preview1,
     descriptors::Object,
-    types::{Advice, DirEntry, FdFlags, FdStat, FileStat, FstFlags, Layouts, PreStat, Rights, file_type},
+    layouts::{DirEntry, FdStat, FileStat, Layouts, PreStat},
+    types::{Advice, FdFlags, FstFlags, Rights, file_type},
 };
 use crate::{
     Error, Result,

@@ -11,6 +11,7 @@ mod descriptors;
 mod fd;
 #[cfg(test)]
 mod hostile;
+mod layouts;
 mod path;
 mod poll;
 mod proc;
@@ -32,7 +33,7 @@ use crate::{
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::task::Poll;
 use descriptors::{Descriptor, Descriptors};
-use types::{Layouts, Snapshot, Unstable};
+use layouts::{Layouts, Snapshot, Unstable};
 
 /// What a program is handed.
 pub struct Grants {

@@ -4,7 +4,8 @@
 use super::{
     Polled, Preview1,
     descriptors::{Descriptor, Object},
-    types::{FdFlags, FileStat, FstFlags, Layouts, LookupFlags, OFlags, Rights},
+    layouts::{FileStat, Layouts},
+    types::{FdFlags, FstFlags, LookupFlags, OFlags, Rights},
 };
 use crate::{
     Error, Result,

@@ -3,7 +3,8 @@
 use super::{
     Polled, Preview1, State,
     descriptors::{Descriptors, Object},
-    types::{ClockId, Event, Layouts, SUCCESS, Subscription, errno, event_type},
+    layouts::{Event, Layouts, Subscription, event_type},
+    types::{ClockId, SUCCESS, errno},
 };
 use crate::{
     Error, Result,

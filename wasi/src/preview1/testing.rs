@@ -14,7 +14,8 @@ use core::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     task::{Context, Waker},
 };
-use types::{FdFlags, FdStat, FileStat, LookupFlags, OFlags, Rights};
+use layouts::{FdStat, FileStat};
+use types::{FdFlags, LookupFlags, OFlags, Rights};
 
 /// Where the helpers put what they pass; a test that passes its own stays above [`FREE`].
 const PATH: u32 = 0x100;

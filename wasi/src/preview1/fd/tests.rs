@@ -387,7 +387,7 @@ fn the_old_layouts_say_the_same() {
     assert_eq!((guest.get::<u64>(FREE + 24), guest.get::<u64>(FREE + 48)), (4, new.changed));
     assert_eq!(guest.get::<u8>(FREE + 56), 0xaa, "and it is shorter");
 
-    use crate::{call::Argument, preview1::types::OldWhence};
+    use crate::{call::Argument, preview1::layouts::OldWhence};
     for (whence, offset, position) in [(2, 1, 1), (0, 1, 2), (1, -1, 3)] {
         let whence = OldWhence::decode(whence).unwrap();
         let seek = guest.result(|call, out| fd_seek::<Unstable>(call, fd, offset, whence, out));

@@ -188,7 +188,7 @@ fn the_old_layout_has_one_field_more() {
     let mut guest = guest();
     let Subscription { user_data, event_type, subject, timeout, flags } = clock(1, 30, 0);
     let clock =
-        crate::preview1::types::OldClockSubscription { user_data, event_type, subject, timeout, flags };
+        crate::preview1::layouts::OldClockSubscription { user_data, event_type, subject, timeout, flags };
     guest.put_record(SUBSCRIPTIONS, clock);
     guest.put_record(SUBSCRIPTIONS + 56, descriptor(event_type::FD_READ, 0));
     let call = |call: &mut Preview1<'_>| {
