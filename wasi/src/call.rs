@@ -39,7 +39,7 @@ type Repeat<S> =
     Box<dyn FnMut(&mut Call<'_, S>) -> Poll<core::result::Result<Option<Val>, wasmi::Error>> + Send>;
 
 impl<S> StoreData<S> {
-    /// Data with no memory known yet: the first host call finds the export `memory`.
+    /// Data of a guest whose memory is not known yet (see [`set_memory`](Self::set_memory)).
     pub fn new(state: S, limiter: Limiter) -> Self {
         Self {
             state,
@@ -49,6 +49,12 @@ impl<S> StoreData<S> {
             waker: Waker::noop().clone(),
             parked: None,
         }
+    }
+
+    /// The memory that host calls work on: to be set when the guest is instantiated. Without one, all its pointers are
+    /// outside.
+    pub fn set_memory(&mut self, memory: Memory) {
+        self.memory = Some(memory);
     }
 
     /// Who is woken when a call that parks can go on. The driver sets it before it runs the guest.
@@ -220,10 +226,7 @@ fn enter<S: 'static, R: Return + 'static>(
     mut caller: Caller<'_, StoreData<S>>,
     mut function: impl FnMut(&mut Call<'_, S>) -> Poll<R> + Send + 'static,
 ) -> core::result::Result<R::Wasm, wasmi::Error> {
-    let memory = match caller.data().memory {
-        Some(memory) => Some(memory),
-        None => find_memory(&mut caller),
-    };
+    let memory = caller.data().memory;
     let polled = with_call(&mut caller, memory, false, &mut function);
     match polled {
         Poll::Ready(result) => {
@@ -248,13 +251,6 @@ fn end_turn<S>(caller: &mut Caller<'_, StoreData<S>>) {
     {
         caller.data_mut().turn.withhold(fuel);
     }
-}
-
-#[cold]
-fn find_memory<S>(caller: &mut Caller<'_, StoreData<S>>) -> Option<Memory> {
-    let memory = caller.get_export("memory")?.into_memory()?;
-    caller.data_mut().memory = Some(memory);
-    Some(memory)
 }
 
 /// Calls `function` on the memory (an empty one if the guest has none) and the state in `store`.
@@ -361,6 +357,8 @@ mod tests {
         let module = Module::new(&engine, &wasm).unwrap();
         let add = HostFunction::import(add).make(&mut store);
         let instance = wasmi::Instance::new(&mut store, &module, &[add.into()]).unwrap();
+        let memory = instance.get_memory(&store, "memory").unwrap();
+        store.data_mut().set_memory(memory);
         (store, instance)
     }
 

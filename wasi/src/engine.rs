@@ -35,7 +35,7 @@ impl Engine {
             // The `start` function would run inside instantiation, where nothing can be preempted or parked;
             // `program::rewrite` makes it an export.
             .allow_start_fn(false)
-            // A host call made by `return_call` resumes with wrong results after it parked (wasmi 2.0.0).
+            // A program with tail calls is compiled otherwise (see `program::shim`).
             .wasm_tail_call(false)
             // A stack that is kept for the next run would keep the deepest run's memory.
             .set_max_cached_stacks(0);
@@ -57,6 +57,11 @@ impl Engine {
     /// A wasmi engine of its own for one program: wasmi frees code only with the engine that it was compiled in.
     pub(crate) fn instance(&self) -> wasmi::Engine {
         wasmi::Engine::new(&self.config)
+    }
+
+    /// The same for a program with tail calls, whose host calls must go through a shim.
+    pub(crate) fn instance_with_tail_calls(&self) -> wasmi::Engine {
+        wasmi::Engine::new(self.config.clone().wasm_tail_call(true))
     }
 }
 

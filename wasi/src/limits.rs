@@ -135,6 +135,8 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// The program, and the shim of one that uses tail calls.
+const MAX_INSTANCES: usize = 2;
 /// Memories and tables that one run may have. A program has one of each as a rule.
 const MAX_MEMORIES: usize = 16;
 const MAX_TABLES: usize = 256;
@@ -263,7 +265,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        1
+        MAX_INSTANCES
     }
 
     fn tables(&self) -> usize {

@@ -144,6 +144,8 @@ fn hostile(module: &str, name: &str) -> Hostile {
     linker.define(module, name, import.make(&mut store)).unwrap();
     let module = Module::new(&engine, wasm.unwrap()).unwrap();
     let instance = linker.instantiate_and_start(&mut store, &module).unwrap();
+    let memory = instance.get_memory(&store, "memory").unwrap();
+    store.data_mut().set_memory(memory);
 
     let mut hostile = Hostile { store, instance, files: guest.files };
     let memory = hostile.memory();

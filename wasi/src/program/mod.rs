@@ -3,6 +3,7 @@
 
 mod refusal;
 mod rewrite;
+mod shim;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,8 @@ pub struct Program {
 struct Inner {
     engine: wasmi::Engine,
     module: Module,
+    /// What stands between the program and the host, if the program uses tail calls.
+    shim: Option<Module>,
     imports: Box<[Import]>,
     entries: Box<[Box<str>]>,
 }
@@ -53,10 +56,11 @@ impl Program {
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         refusal::check_header(wasm)?;
         let rewritten = rewrite::rewrite(wasm)?;
-        let engine = engine.instance();
-        let module = Module::new(&engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
+        let Compiled { engine, module, tail_calls } =
+            compile(engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
         drop(rewritten.wasm);
         let imports = resolve_imports(&module, rewritten.memory_imported)?;
+        let shim = if tail_calls { Some(compile_shim(&engine, &imports)?) } else { None };
         check_memory(&module)?;
         let mut entries: Vec<Box<str>> = Vec::new();
         entries.extend(rewritten.start.map(Into::into));
@@ -68,8 +72,36 @@ impl Program {
                 _ => return Err(Refusal::StartType(entry.to_string())),
             }
         }
-        Ok(Self { inner: Arc::new(Inner { engine, module, imports, entries: entries.into() }) })
+        Ok(Self { inner: Arc::new(Inner { engine, module, shim, imports, entries: entries.into() }) })
     }
+}
+
+struct Compiled {
+    engine: wasmi::Engine,
+    module: Module,
+    tail_calls: bool,
+}
+
+fn compile(engine: &Engine, wasm: &[u8]) -> Result<Compiled, wasmi::Error> {
+    let plain = engine.instance();
+    match Module::new(&plain, wasm) {
+        Ok(module) => Ok(Compiled { engine: plain, module, tail_calls: false }),
+        Err(_) => {
+            let engine = engine.instance_with_tail_calls();
+            Module::new(&engine, wasm).map(|module| Compiled { engine, module, tail_calls: true })
+        }
+    }
+}
+
+fn compile_shim(engine: &wasmi::Engine, imports: &[Import]) -> Result<Module, Refusal> {
+    let types: Vec<_> = imports
+        .iter()
+        .filter_map(|import| match import {
+            Import::Function(function) => Some(&function.ty),
+            Import::Memory(_) => None,
+        })
+        .collect();
+    Module::new(engine, shim::shim(&types)).map_err(|error| Refusal::TooLarge(error.to_string()))
 }
 
 /// Finds the host's function for every import, and checks its type. With `memory_last`, the last import is the program's
@@ -176,13 +208,37 @@ impl Program {
                 },
             });
         }
+        if let Some(shim) = &inner.shim {
+            put_between(&mut store, shim, &mut imports)
+                .map_err(|error| StartError::Instantiation(error.to_string()))?;
+        }
         let instance = match Instance::new(&mut store, &inner.module, &imports) {
             Ok(instance) => instance,
             Err(error) => return Err(refused(&store, error)),
         };
+        if let Some(memory) = instance.get_memory(&store, "memory") {
+            store.data_mut().set_memory(memory);
+        }
         let entries = inner.entries.iter().filter_map(|name| instance.get_func(&store, name)).collect();
         Ok(Guest::new(store, entries, machine.clock.clone(), limits, slices))
     }
+}
+
+/// Replaces the functions among `imports` by the shim's functions that call them.
+fn put_between(
+    store: &mut Store<StoreData<State>>,
+    shim: &Module,
+    imports: &mut [Extern],
+) -> Result<(), wasmi::Error> {
+    let functions = || imports.iter().filter(|import| import.into_func().is_some()).copied();
+    let instance = Instance::new(&mut *store, shim, &functions().collect::<Vec<_>>())?;
+    let functions = imports.iter_mut().filter(|import| import.into_func().is_some());
+    for (index, function) in functions.enumerate() {
+        if let Some(between) = instance.get_func(&*store, &shim::export_name(index)) {
+            *function = Extern::Func(between);
+        }
+    }
+    Ok(())
 }
 
 /// The program's memory, on address space of the machine if it has some.

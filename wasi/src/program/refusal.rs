@@ -138,13 +138,12 @@ pub(super) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
 }
 
 /// The proposals that the engine lacks, as a person calls them.
-const LACKING: [(&str, WasmFeatures); 12] = [
+const LACKING: [(&str, WasmFeatures); 11] = [
     ("threads (shared memory and atomics)", WasmFeatures::THREADS),
     ("exceptions", WasmFeatures::EXCEPTIONS),
     ("exceptions (the legacy proposal)", WasmFeatures::LEGACY_EXCEPTIONS),
     ("garbage collection (GC)", WasmFeatures::GC),
     ("typed function references", WasmFeatures::FUNCTION_REFERENCES),
-    ("tail calls", WasmFeatures::TAIL_CALL),
     ("stack switching", WasmFeatures::STACK_SWITCHING),
     ("wide arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     ("custom page sizes", WasmFeatures::CUSTOM_PAGE_SIZES),

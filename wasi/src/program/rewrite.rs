@@ -15,7 +15,9 @@ const MEMORY_MODULE: &str = "sisal";
 /// The name of the import that a defined memory becomes.
 const MEMORY_NAME: &str = "memory";
 /// Magic number and version.
-const HEADER: usize = 8;
+const HEADER: usize = VERSION_1.len();
+/// How a module begins.
+pub(super) const VERSION_1: [u8; 8] = *b"\0asm\x01\0\0\0";
 
 /// Why a binary's sections cannot be walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +170,7 @@ fn read_u32(bytes: &[u8]) -> Result<(u32, &[u8]), Broken> {
     Err(if bytes.len() < 5 { Broken::Truncated } else { Broken::Malformed })
 }
 
-fn push_u32(output: &mut Vec<u8>, mut value: u32) {
+pub(super) fn push_u32(output: &mut Vec<u8>, mut value: u32) {
     while value >= 0x80 {
         output.push(value as u8 | 0x80);
         value >>= 7;
@@ -177,12 +179,12 @@ fn push_u32(output: &mut Vec<u8>, mut value: u32) {
 }
 
 /// Names are ours: far below 4 GiB.
-fn push_name(output: &mut Vec<u8>, name: &str) {
+pub(super) fn push_name(output: &mut Vec<u8>, name: &str) {
     push_u32(output, name.len() as u32);
     output.extend_from_slice(name.as_bytes());
 }
 
-fn push_section(output: &mut Vec<u8>, id: u8, count: u32, entries: &[u8], added: &[u8]) {
+pub(super) fn push_section(output: &mut Vec<u8>, id: u8, count: u32, entries: &[u8], added: &[u8]) {
     let mut head = Vec::with_capacity(5);
     push_u32(&mut head, count);
     let size = head.len().saturating_add(entries.len()).saturating_add(added.len());

@@ -49,7 +49,6 @@ fn a_feature_that_is_lacking_is_named() {
         ("(module (memory 1 1 shared))", "threads"),
         ("(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))", "threads"),
         ("(module (tag $t) (func (throw $t)))", "exceptions"),
-        ("(module (func $f (return_call $f)))", "tail calls"),
         ("(module (type (struct (field i32))))", "GC"),
         (
             "(module (type $t (func)) (func (param (ref $t)) (call_ref $t (local.get 0))))",

@@ -275,6 +275,49 @@ fn a_start_function_runs_first_and_can_wait() {
 }
 
 #[test]
+fn a_host_call_by_tail_call_can_wait() {
+    // The status is what was read in the tail position, after every kind of tail call has parked on an empty pipe.
+    let wat = r#"(module
+        (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\40\00\00\00\02\00\00\00")
+        (type $read (func (param i32 i32 i32 i32) (result i32)))
+        (table funcref (elem $fd_read))
+        (func $direct (param i32 i64) (result i32)
+            (return_call $fd_read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+        (func $indirect (result i32)
+            (return_call_indirect (type $read)
+                (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8) (i32.const 0)))
+        (func $again (param $rounds i32) (param $sum i32)
+            (if (call $direct (i32.const 1) (i64.const 2)) (then unreachable))
+            (local.set $sum (i32.add (local.get $sum) (i32.load8_u (i32.const 64))))
+            (if (call $indirect) (then unreachable))
+            (local.set $sum (i32.add (local.get $sum) (i32.load8_u (i32.const 64))))
+            (if (i32.eqz (local.get $rounds)) (then (return_call $proc_exit (local.get $sum))))
+            (return_call $again (i32.sub (local.get $rounds) (i32.const 1)) (local.get $sum)))
+        (func (export "_start") (call $again (i32.const 4) (i32.const 0))))"#;
+    let (machine, clock) = machine();
+    let program = program(wat);
+    for command in both_slices(Command::new("tail")) {
+        let (reader, writer) = pipe(1);
+        let guest = program.start(&machine, command.stdin(Arc::new(reader))).unwrap();
+        let mut byte = 0;
+        let feed = core::future::poll_fn(move |task| {
+            while byte < 10 {
+                match crate::io::OutputStream::poll_write(&writer, task, &[byte]) {
+                    core::task::Poll::Ready(written) => byte += written.unwrap() as u8,
+                    core::task::Poll::Pending => return core::task::Poll::Pending,
+                }
+            }
+            core::task::Poll::Ready(Outcome::Exited(0))
+        });
+        let both: [Pin<Box<dyn Future<Output = Outcome>>>; 2] = [Box::pin(guest), Box::pin(feed)];
+        assert_eq!(run_all(&clock, both.into())[0], Outcome::Exited((0..10).sum()));
+    }
+}
+
+#[test]
 fn guests_that_are_joined_by_a_pipe_run_side_by_side() {
     let (machine, clock) = machine();
     let program = program(&command(COPY));
