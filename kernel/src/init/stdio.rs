@@ -11,6 +11,7 @@ use core::{
     future::poll_fn,
     task::{Context, Poll},
 };
+use log::Level;
 use manifest::{Status, debug_exit, port};
 use wasi::io::{BytesInput, InputStream, OutputStream, Readiness};
 
@@ -62,7 +63,13 @@ impl Stdio {
                 // A host that does not listen misses it.
                 let _ = write_all(&**port, format!("{status}\n").as_bytes()).await;
             }
-            None => log::info!("{status}"),
+            None => {
+                let level = match status {
+                    Status::Ready(_) | Status::Exit(_) => Level::Info,
+                    Status::Trap(_) | Status::Limit(_) | Status::Error(_) => Level::Error,
+                };
+                log::log!(level, "{status}");
+            }
         }
     }
 
