@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -122,7 +122,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
     let unseen = |text| if show_log { String::new() } else { text };
     let log = || Log { kernel: unseen(finish(log)), qemu: unseen(messages.map(finish).unwrap_or_default()) };
     let status = match end {
-        Ok(Some(status)) if !failed(exit) => status,
+        Ok(Some(status)) if ended(exit) => status,
         Ok(_) => return Err(Error::Machine { qemu: exit, log: log() }),
         Err(Fault::Silent) => return Err(Error::Silent { seconds: FIRST_WORD.as_secs(), log: log() }),
         Err(Fault::Stuck) => return Err(Error::Stuck { seconds: LAST_WORD.as_secs(), log: log() }),
@@ -183,9 +183,9 @@ fn listen(events: &Receiver<Event>, timeout: Option<Duration>) -> Result<Option<
     }
 }
 
-/// Whether the kernel said that it failed, or QEMU itself did not come to an ordinary end.
-fn failed(exit: ExitStatus) -> bool {
-    exit.signal().is_some() || exit.code() == Some(i32::from(debug_exit::FAILED) << 1 | 1)
+/// Whether the machine came to an ordinary end: the kernel said so, or powered it off.
+fn ended(exit: ExitStatus) -> bool {
+    exit.code().is_some_and(|code| code == 0 || code == i32::from(debug_exit::ENDED) << 1 | 1)
 }
 
 /// A thread's result. A thread that panics takes the process with it, so there always is one.

@@ -152,7 +152,7 @@ fn a_machine_that_fails_says_why() {
         assert!(message.contains(part), "{message}");
     }
     // It said that the program ended well, and then failed.
-    let (message, code) = says("echo 'exit 0' >&$status; exit 35");
+    let (message, code) = says("echo 'exit 0' >&$status; exit 131");
     assert_eq!(code, Some(125), "{message}");
     let (message, code) = says("echo 'exit 0' >&$status; kill -9 $$");
     assert_eq!(code, Some(125), "{message}");
