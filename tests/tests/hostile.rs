@@ -113,7 +113,6 @@ fn refusals(host: &Arc<dyn Host>) -> Result<Vec<Trial>, String> {
             ))?,
             "GC",
         ),
-        ("tail_calls", module(&format!("(module (func $f (return_call $f)) {start})"))?, "tail calls"),
         (
             "unknown_module",
             module(&format!(r#"(module (import "env" "emscripten_notify" (func)) {start})"#))?,
