@@ -6,6 +6,9 @@
 //! and a device answers in tens of microseconds.
 
 mod descriptor;
+mod errno;
+#[cfg(all(feature = "std", target_os = "linux"))]
+pub mod host;
 pub mod memory;
 mod resolve;
 

@@ -163,6 +163,7 @@ pub fn reading_writing_and_positions(world: &World) {
     assert_eq!(file.pread(&mut buffer, u64::MAX), Err(Error::Invalid));
     assert_eq!(file.pwrite(&buffer, u64::MAX), Err(Error::Invalid));
     assert_eq!(file.pread(&mut buffer, i64::MAX as u64), Ok(0));
+    assert_eq!(file.pwrite(b"x", i64::MAX as u64), Err(Error::FileTooLarge));
     assert_eq!(file.pread(&mut [], 0), Ok(0));
     assert_eq!(file.pwrite(&[], 5000), Ok(0));
     assert_eq!(file.stat().unwrap().size, 105);

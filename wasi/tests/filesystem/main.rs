@@ -84,6 +84,19 @@ fn in_memory() -> World {
     }
 }
 
+/// A directory of the host, gone with the world.
+#[cfg(target_os = "linux")]
+fn on_the_host() -> World {
+    let temporary = tempfile::tempdir().unwrap();
+    let node = wasi::filesystem::host::open_directory(temporary.path()).unwrap();
+    World {
+        root: Directory::new(node.clone(), Permissions::ReadWrite).unwrap(),
+        read_only: Directory::new(node, Permissions::ReadOnly).unwrap(),
+        by_name: false,
+        _keep: Box::new(temporary),
+    }
+}
+
 /// Runs each test on each file system.
 macro_rules! suite {
     ($($module:ident: $($test:ident)*;)*) => {
@@ -97,6 +110,10 @@ macro_rules! suite {
         /// A directory of this machine, through QEMU's 9P server.
         mod on_qemu {
             $(mod $module { $(#[test] fn $test() { crate::$module::$test(&crate::p9::over_qemu()) })* })*
+        }
+        #[cfg(target_os = "linux")]
+        mod on_host {
+            $(mod $module { $(#[test] fn $test() { crate::$module::$test(&crate::on_the_host()) })* })*
         }
     };
 }

@@ -137,7 +137,7 @@ impl Random {
 
 pub fn random_operations_agree_with_a_model(world: &World) {
     // A server in another process takes its time.
-    let seeds = if world.by_name { 2 } else { 20 };
+    let seeds = if world.by_name { 2 } else { 8 };
     for seed in 0..seeds {
         let name = format!("seed{seed}");
         world.mkdir(&name);

@@ -85,7 +85,8 @@ impl OpenFile {
         if !self.access.read {
             return Err(Error::BadDescriptor);
         }
-        self.file.read_at(buffer, offset_of(offset)?)
+        let room = room_at(offset)?.min(buffer.len());
+        self.file.read_at(buffer.get_mut(..room).unwrap_or_default(), offset)
     }
 
     /// Writes at `offset`; the position stays. A descriptor that appends writes at the end (as Linux and wasmtime).
@@ -102,7 +103,11 @@ impl OpenFile {
         if self.append {
             return self.file.append(buffer);
         }
-        let count = self.file.write_at(buffer, offset_of(offset)?)?;
+        let room = room_at(offset)?.min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            return Err(Error::FileTooLarge);
+        }
+        let count = self.file.write_at(buffer.get(..room).unwrap_or_default(), offset)?;
         Ok((count, offset.saturating_add(count as u64)))
     }
 
@@ -189,4 +194,10 @@ impl OpenFile {
 /// `offset`, if it is one of a file.
 fn offset_of(offset: u64) -> Result<u64> {
     if offset > OFFSET_MAX { Err(Error::Invalid) } else { Ok(offset) }
+}
+
+/// How many bytes there can be from `offset` on.
+fn room_at(offset: u64) -> Result<usize> {
+    let room = OFFSET_MAX.checked_sub(offset).ok_or(Error::Invalid)?;
+    Ok(usize::try_from(room).unwrap_or(usize::MAX))
 }

@@ -14,7 +14,6 @@
 //! The protocol: <https://github.com/chaos/diod/blob/master/protocol.md>, and for the messages that it shares with
 //! 9P2000, Plan 9's manual, section 5.
 
-mod errno;
 mod fid;
 mod file;
 mod node;

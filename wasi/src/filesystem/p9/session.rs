@@ -1,7 +1,8 @@
 //! A conversation with a server: one request at a time, its reply checked, and the numbers of fids.
 
 use super::{
-    Transport, errno,
+    super::errno,
+    Transport,
     wire::{CONTROL_MAX, DATA_HEADER, IO_HEADER, NO_TAG, RLERROR, Reader, Request, VERSION, Writer},
 };
 use crate::{Error, Result};

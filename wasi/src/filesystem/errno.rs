@@ -1,4 +1,5 @@
-//! The numbers in which a server says what went wrong (`Rlerror`: Linux's errno, whatever the server's system).
+//! The numbers in which Linux says what went wrong: the host itself, and a 9P2000.L server (`Rlerror`), whatever its
+//! system.
 
 use crate::Error;
 
