@@ -30,6 +30,8 @@ mod pci;
 mod power;
 #[allow(dead_code, reason = "drivers are the users of some of it")]
 mod registers;
+#[cfg(feature = "selftest")]
+mod selftest;
 mod time;
 mod virtio;
 

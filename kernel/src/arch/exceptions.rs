@@ -106,6 +106,18 @@ fn stack_of(vector: u8) -> Stack {
     }
 }
 
+/// The address of a vector's entry.
+#[cfg(feature = "selftest")]
+pub fn entry_of_vector(vector: u8) -> u64 {
+    vectors as *const () as u64 + u64::from(vector) * ENTRY_SIZE
+}
+
+/// Which stack of the interrupt stack table a vector switches to, from 1; 0 would be none.
+#[cfg(feature = "selftest")]
+pub fn interrupt_stack_of_vector(vector: u8) -> u8 {
+    TABLE.get().map_or(0, |table| (table[usize::from(vector)].low >> 32) as u8 & 7)
+}
+
 /// The length of an entry in [`vectors`].
 const ENTRY_SIZE: u64 = 16;
 
@@ -173,11 +185,19 @@ extern "C" fn vectors() {
 
 /// What a vector means.
 extern "C" fn dispatch(frame: &mut Frame) {
+    #[cfg(feature = "selftest")]
+    if super::probe::is_expected(frame) {
+        return;
+    }
     let vector = frame.vector as u8;
     if vector == PAGE_FAULT && crate::memory::page_fault(Cr2::read_raw(), frame.error) {
         return;
     }
     if vector >= FIRST_INTERRUPT && super::interrupts::dispatch(vector) {
+        return;
+    }
+    #[cfg(feature = "selftest")]
+    if super::probe::fail(frame) {
         return;
     }
     fatal(frame)

@@ -7,6 +7,8 @@ pub mod interrupts;
 mod intrinsics;
 pub mod io_apic;
 pub mod local_apic;
+#[cfg(feature = "selftest")]
+pub mod probe;
 mod segments;
 
 pub use exit::{ExitCode, exit, set_power_off};

@@ -120,6 +120,12 @@ pub fn module(module: &Module) -> &'static [u8] {
     unsafe { slice::from_raw_parts(pointer, module.range.len() as usize) }
 }
 
+/// Where the direct map has a physical address.
+#[cfg(feature = "selftest")]
+pub fn direct_map(physical: u64) -> u64 {
+    virtual_address(physical)
+}
+
 /// How much memory there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stats {

@@ -1,0 +1,190 @@
+//! The heap and memory on demand, on the machine's real memory.
+
+use super::{selftest, touch};
+use crate::memory::{self, Reservation, Stats};
+use alloc::alloc::{alloc, alloc_zeroed, dealloc, realloc};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::alloc::Layout;
+use core::slice;
+
+selftest! { small_allocations_are_apart_and_come_back large_allocations_grow_in_place_to_a_gigabyte zeroed_memory_costs_nothing
+zeroing_memory_on_demand_costs_nothing_and_zeroes what_cannot_be_backed_is_refused all_memory_can_be_used_and_comes_back
+a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept }
+
+const MIB: usize = 1 << 20;
+
+/// Runs `test`, after which as much memory is free as before.
+fn balanced(test: impl Fn()) {
+    // The first round may leave page tables and allocator structures that stay.
+    test();
+    let before = memory::stats();
+    test();
+    let after = memory::stats();
+    assert_eq!((before.available, before.heap), (after.available, after.heap));
+}
+
+fn pattern(len: usize, seed: usize) -> Vec<u8> {
+    (0..len).map(|index| (index.wrapping_mul(31) ^ seed) as u8).collect()
+}
+
+fn small_allocations_are_apart_and_come_back() {
+    balanced(|| {
+        let mut kept: Vec<(usize, Vec<u8>)> = Vec::new();
+        for round in 0..2_000 {
+            kept.push((round, pattern(round * 7 % 5_000, round)));
+            if round % 3 == 0 {
+                let (seed, bytes) = kept.swap_remove(round * 13 % kept.len());
+                assert_eq!(bytes, pattern(bytes.len(), seed));
+            }
+        }
+        for (seed, bytes) in kept {
+            assert_eq!(bytes, pattern(bytes.len(), seed));
+        }
+    });
+}
+
+fn large_allocations_grow_in_place_to_a_gigabyte() {
+    balanced(|| {
+        let total = memory::stats().available / 2;
+        let mut moves = 0;
+        let mut layout = Layout::from_size_align(MIB, 16).unwrap();
+        // SAFETY: the layout's size is not 0.
+        let mut base = unsafe { alloc(layout) };
+        assert!(!base.is_null());
+        for size in (2 * MIB..total.min(1 << 30)).step_by(64 << 10) {
+            // SAFETY: allocated with this layout, and the size is not 0.
+            let grown = unsafe { realloc(base, layout, size) };
+            assert!(!grown.is_null(), "at {size}");
+            moves += usize::from(grown != base);
+            (base, layout) = (grown, Layout::from_size_align(size, 16).unwrap());
+            if size % (16 * MIB) == 0 {
+                // SAFETY: the last byte of the allocation.
+                unsafe { base.add(size - 1).write(1) };
+            }
+        }
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(base, layout) };
+        assert!(moves <= 6, "{moves} moves: each is to a larger slot, and copies nothing");
+    });
+}
+
+fn zeroed_memory_costs_nothing() {
+    balanced(|| {
+        let len = memory::stats().available / 2;
+        let layout = Layout::from_size_align(len, 4096).unwrap();
+        let before = memory::stats();
+        // SAFETY: the size is not 0.
+        let base = unsafe { alloc_zeroed(layout) };
+        assert!(!base.is_null());
+        let Stats { available, free, .. } = memory::stats();
+        assert!(before.free - free < MIB, "promised, not taken");
+        assert!(before.available - available >= len);
+        for offset in [0, len / 3, len - 1] {
+            // SAFETY: inside of the allocation.
+            assert_eq!(touch(unsafe { base.add(offset) }), 0);
+        }
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(base, layout) };
+    });
+}
+
+fn zeroing_memory_on_demand_costs_nothing_and_zeroes() {
+    balanced(|| {
+        let len = 64 * MIB.min(memory::stats().available / 256);
+        let mut memory = Reservation::new(len).expect("address space");
+        assert!(memory.commit(len));
+        let free = memory::stats().free;
+        // SAFETY: committed, and nobody else has it.
+        let bytes = unsafe { slice::from_raw_parts_mut(memory.base().as_ptr(), len) };
+        bytes[5] = 5;
+        bytes[len / 2] = 6;
+        bytes[len - 1] = 7;
+        bytes[4..].fill(0);
+        assert!(free - memory::stats().free < MIB, "only what was touched");
+        assert!([0, 4, 5, len / 2 - 1, len / 2, len - 1].iter().all(|&at| bytes[at] == 0));
+        bytes[4] = 9;
+        bytes[5..].fill(0);
+        assert_eq!(bytes[4], 9, "what is before stays");
+    });
+}
+
+fn what_cannot_be_backed_is_refused() {
+    balanced(|| {
+        let total = memory::stats().total;
+        assert!(Vec::<u8>::new().try_reserve(total + 1).is_err());
+        assert!(Vec::<u8>::new().try_reserve(isize::MAX as usize).is_err());
+        let mut memory = Reservation::new(2 * total).expect("address space costs nothing");
+        assert!(!memory.commit(total + 1));
+        assert_eq!(memory.len(), 0);
+        assert!(!memory.commit(2 * total + 1));
+    });
+}
+
+fn all_memory_can_be_used_and_comes_back() {
+    balanced(|| {
+        // To the end: then every page that was promised can be written.
+        let mut memory = Reservation::new(memory::stats().total).expect("address space");
+        let mut len = 0;
+        for step in [16 * MIB, MIB, 64 << 10] {
+            while memory.commit(len + step) {
+                len += step;
+            }
+        }
+        assert!(len > memory::stats().total / 2, "{len} of {}", memory::stats().total);
+        for offset in (0..len).step_by(4096) {
+            // SAFETY: committed.
+            unsafe { memory.base().add(offset).cast::<usize>().write(offset) };
+        }
+        for offset in (0..len).step_by(4096) {
+            // SAFETY: committed and written.
+            assert_eq!(unsafe { memory.base().add(offset).cast::<usize>().read() }, offset);
+        }
+        // The kernel itself still works.
+        assert_eq!(*Box::new(7), 7);
+    });
+}
+
+fn a_reservation_grows_and_shrinks() {
+    balanced(|| {
+        let mut memory = Reservation::new(8 * MIB).expect("address space");
+        let base = memory.base();
+        assert!(memory.commit(3 * MIB));
+        // SAFETY: committed.
+        unsafe { base.add(MIB).write(1) };
+        assert!(memory.commit(MIB));
+        assert!(memory.commit(8 * MIB));
+        assert_eq!(memory.base(), base);
+        // SAFETY: committed.
+        assert_eq!(touch(unsafe { base.add(MIB).as_ptr() }), 0, "given up, and so zero again");
+    });
+}
+
+fn a_thousand_rounds_end_where_they_began() {
+    balanced(|| {
+        for round in 0..1_000 {
+            let mut memory = Reservation::new(64 * MIB).expect("address space");
+            assert!(memory.commit(2 * MIB));
+            // SAFETY: committed.
+            unsafe { memory.base().add(round * 1_000).write(1) };
+            let large = vec![round as u8; 300_000];
+            assert_eq!(touch(&large[299_999]), round as u8);
+        }
+    });
+}
+
+fn alignments_are_kept() {
+    balanced(|| {
+        for shift in 0..=16 {
+            for size in [1, 100, 200_000] {
+                let layout = Layout::from_size_align(size, 1 << shift).unwrap();
+                // SAFETY: the size is not 0.
+                let base = unsafe { alloc(layout) };
+                assert!(!base.is_null() && base.addr().is_multiple_of(1 << shift), "{layout:?}");
+                // SAFETY: allocated with this layout.
+                unsafe { dealloc(base, layout) };
+            }
+        }
+    });
+}
