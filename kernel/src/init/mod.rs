@@ -1,9 +1,9 @@
 //! From a machine to a finished program: what the initrd asks for is put together, run, reported, and the machine ends.
 
-mod archive;
+pub mod archive;
 mod files;
-mod linear_memory;
-mod stdio;
+pub mod linear_memory;
+pub mod stdio;
 
 use crate::{
     acpi::Tables,
@@ -53,6 +53,15 @@ pub fn run(info: &'static BootInfo) -> ! {
     let clock = time::init(acpi.as_ref());
     let mut devices = Devices::find(info.command_line(), acpi.as_ref());
     let stdio = Stdio::open(devices.take(DeviceType::Console));
+    #[cfg(feature = "selftest")]
+    crate::selftest::run(info, devices, stdio, clock);
+    #[cfg(not(feature = "selftest"))]
+    run_program(info, devices, stdio, clock)
+}
+
+/// Runs what the initrd asks for, reports how it ended, and ends the machine.
+#[cfg_attr(feature = "selftest", expect(dead_code, reason = "the tests run instead"))]
+fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, clock: Arc<dyn Clock>) -> ! {
     let code = executor::block_on(async {
         stdio.report(&Status::Ready(manifest::FORMAT_VERSION)).await;
         let status = match program(info, &mut devices, &stdio, &clock).await {

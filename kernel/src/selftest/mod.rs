@@ -2,16 +2,27 @@
 //! allocator. `tests/tests/kernel.rs` boots them and reports each by its name.
 //!
 //! A test is registered where it stands by [`selftest!`], anywhere in the kernel, and fails by panicking. The report goes
-//! to the serial port: `selftest NAME` as one begins, `ok NAME` when it has passed, and `selftests done` at the end.
+//! to the serial port: `selftest NAME` as one begins, `ok NAME` when it has passed, and `selftests done` at the end. On the
+//! command line, `selftest=PART` runs only those with PART in their names.
 
+mod devices;
+mod executor;
 mod faults;
+mod guests;
 mod memory;
+mod time;
 mod vectors;
 
 use crate::arch;
+use crate::init::stdio::Stdio;
 use crate::logger;
+use crate::virtio::Devices;
+use alloc::sync::Arc;
+use boot::BootInfo;
 use core::ptr;
 use core::slice;
+use spin::{Mutex, Once};
+use wasi::clocks::Clock;
 
 /// A registered test.
 pub struct SelfTest {
@@ -36,22 +47,48 @@ macro_rules! selftest {
 }
 pub(crate) use selftest;
 
+/// The machine that the tests run on.
+struct UnderTest {
+    info: &'static BootInfo,
+    devices: Mutex<Devices>,
+    stdio: Stdio,
+    clock: Arc<dyn Clock>,
+}
+
+static MACHINE: Once<UnderTest> = Once::new();
+
+fn machine() -> &'static UnderTest {
+    MACHINE.get().expect("the machine is noted before the first test")
+}
+
+impl UnderTest {
+    /// The value of `key=value` on the command line.
+    fn option(&self, key: &str) -> Option<&'static str> {
+        let words = self.info.command_line().split_ascii_whitespace();
+        words
+            .filter_map(|word| word.split_once('='))
+            .find_map(|(found, value)| (found == key).then_some(value))
+    }
+}
+
 /// The linker script gathers the tests between these two.
 fn tests() -> &'static [SelfTest] {
     unsafe extern "C" {
         static selftests_start: u8;
         static selftests_end: u8;
     }
-    let (start, end) = ((&raw const selftests_start).cast::<SelfTest>(), (&raw const selftests_end).cast());
+    let start = (&raw const selftests_start).cast::<SelfTest>();
+    let end = (&raw const selftests_end).cast::<SelfTest>();
     // SAFETY: the section holds nothing but `SelfTest`s, each a static that lives for ever.
     unsafe { slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
 }
 
 /// Runs the tests, and ends the machine with success if all passed (a failed one ends it at once).
-pub fn run(command_line: &str) -> ! {
-    let wanted = command_line.split_ascii_whitespace().find_map(|word| word.strip_prefix("selftest="));
+pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<dyn Clock>) -> ! {
+    let machine = MACHINE.call_once(|| UnderTest { info, devices: Mutex::new(devices), stdio, clock });
+    let wanted = machine.option("selftest");
     for test in tests() {
-        let name = test.name.strip_prefix("kernel::").unwrap_or(test.name);
+        let name = test.name.trim_start_matches("kernel::").trim_start_matches("selftest::");
         if wanted.is_some_and(|wanted| !name.contains(wanted)) {
             continue;
         }
@@ -63,7 +100,7 @@ pub fn run(command_line: &str) -> ! {
     arch::exit(manifest::debug_exit::ENDED)
 }
 
-/// Keeps a pointer's target from being optimised away.
+/// Reads a byte, whatever the compiler knows about it.
 fn touch(pointer: *const u8) -> u8 {
     // SAFETY: for the tests' own allocations only, which can be read.
     unsafe { ptr::read_volatile(pointer) }

@@ -135,3 +135,9 @@ fn ticks() -> u64 {
     // SAFETY: reading the time stamp counter has no effect.
     unsafe { _rdtsc() }
 }
+
+/// The real-time clock's seconds, which the wall clock was set from.
+#[cfg(feature = "selftest")]
+pub fn real_time_clock() -> Option<u64> {
+    rtc::now()
+}

@@ -1,0 +1,117 @@
+//! The executor: tasks go on when they are woken, take turns, and leave nothing behind.
+
+use super::{machine, selftest};
+use crate::executor;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::future::{Future, poll_fn};
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::task::Poll;
+use wasi::clocks::Timer;
+
+selftest! { a_thousand_tasks_end tasks_take_turns tasks_sleep_side_by_side a_cancelled_task_is_freed }
+
+/// Goes to the end of the queue.
+fn turn() -> impl Future<Output = ()> {
+    let mut waited = false;
+    poll_fn(move |task| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
+}
+
+fn a_thousand_tasks_end() {
+    let tasks: Vec<_> = (0..1_000usize)
+        .map(|index| {
+            executor::spawn(async move {
+                for _ in 0..index % 7 {
+                    turn().await;
+                }
+                index
+            })
+        })
+        .collect();
+    let sum = executor::block_on(async {
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await;
+        }
+        sum
+    });
+    assert_eq!(sum, 499_500);
+}
+
+fn tasks_take_turns() {
+    let turns = Arc::new([const { AtomicUsize::new(0) }; 3]);
+    let tasks: Vec<_> = (0..3)
+        .map(|index| {
+            let turns = turns.clone();
+            executor::spawn(async move {
+                for _ in 0..100 {
+                    turns[index].fetch_add(1, Ordering::Relaxed);
+                    let counts: Vec<_> = turns.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+                    assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
+                    turn().await;
+                }
+            })
+        })
+        .collect();
+    executor::block_on(async {
+        for task in tasks {
+            task.await;
+        }
+    });
+}
+
+fn tasks_sleep_side_by_side() {
+    let clock = machine().clock.clone();
+    let start = clock.monotonic();
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let clock = clock.clone();
+            executor::spawn(async move {
+                let mut timer = Timer::new(clock.timers().clone());
+                let deadline = start + 300_000_000;
+                poll_fn(|task| {
+                    if clock.monotonic() >= deadline {
+                        return Poll::Ready(());
+                    }
+                    timer.set(deadline, task.waker().clone());
+                    Poll::Pending
+                })
+                .await;
+            })
+        })
+        .collect();
+    executor::block_on(async {
+        for task in tasks {
+            task.await;
+        }
+    });
+    let took = clock.monotonic() - start;
+    assert!(
+        (300_000_000..20_000_000_000).contains(&took),
+        "100 sleeps of 0.3 s took {took} ns: 30 s in turn"
+    );
+}
+
+fn a_cancelled_task_is_freed() {
+    let held = Arc::new(());
+    let other = held.clone();
+    let task = executor::spawn(async move {
+        let _other = other;
+        core::future::pending::<()>().await;
+    });
+    executor::block_on(turn());
+    assert_eq!(Arc::strong_count(&held), 2);
+    drop(task);
+    executor::block_on(async {
+        turn().await;
+        turn().await;
+    });
+    assert_eq!(Arc::strong_count(&held), 1);
+}

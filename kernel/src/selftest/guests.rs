@@ -1,0 +1,162 @@
+//! Guests on the real allocator: the initrd's `guests/*.wasm`, friendly and hostile, all in one boot. What a guest has done
+//! wrong is its own end, the next one runs as if nothing had been, and no memory is lost.
+
+use super::{machine, selftest};
+use crate::entropy::MachineEntropy;
+use crate::init::archive::{Archive, Content};
+use crate::init::linear_memory;
+use crate::{executor, logger, memory};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+use wasi::filesystem::memory::MemoryFileSystem;
+use wasi::filesystem::{Access, Descriptor, Directory, OpenFlags, Permissions};
+use wasi::{Command, Engine, Limits, Machine, Outcome, Output, Program};
+
+selftest! { hostile_guests_end_and_the_next_one_runs a_thousand_runs_end_where_they_began
+a_hundred_guests_at_once the_file_system_in_memory_works }
+
+const QUOTA: u64 = 8 << 20;
+
+/// The test's programs: the names of `guests/NAME.wasm` in the initrd, with their bytes.
+fn programs() -> Vec<(String, &'static [u8])> {
+    let module = machine().info.modules.first().expect("an initrd with guests");
+    let archive = Archive::open(memory::module(module)).expect("an archive");
+    let entries = archive.entries().map(|entry| entry.expect("a sound entry"));
+    let programs = entries.filter_map(|entry| match entry.content {
+        Content::File(bytes) => {
+            let name = entry.path.strip_prefix("guests/")?.strip_suffix(".wasm")?;
+            Some((name.to_string(), bytes))
+        }
+        _ => None,
+    });
+    programs.collect()
+}
+
+fn program(name: &str) -> &'static [u8] {
+    let found = programs().into_iter().find(|(found, _)| found == name);
+    found.unwrap_or_else(|| panic!("the initrd has no guests/{name}.wasm")).1
+}
+
+fn wasi_machine() -> Machine {
+    Machine {
+        clock: machine().clock.clone(),
+        entropy: MachineEntropy::new(Vec::new()),
+        memories: Some(Arc::new(linear_memory::Arena)),
+    }
+}
+
+/// With a directory `/t` in memory, and the library's limits but for a shorter time.
+fn command(name: &str) -> Command {
+    let files = MemoryFileSystem::new(machine().clock.clone(), QUOTA, 1).expect("a file system");
+    Command::new(name)
+        .preopen("/t", files.root(), Permissions::ReadWrite)
+        .limits(Limits::default().with_time(Duration::from_secs(5)))
+}
+
+fn run(program: &Program, name: &str) -> Output {
+    executor::block_on(program.output(&wasi_machine(), command(name))).expect("it starts")
+}
+
+fn hostile_guests_end_and_the_next_one_runs() {
+    let hello = Program::new(&Engine::new(), program("hello")).expect("a program");
+    let check = |after: &str| {
+        let output = run(&hello, "hello");
+        assert_eq!(
+            (output.outcome, &output.stdout[..]),
+            (Outcome::Exited(0), &b"hello\n"[..]),
+            "after {after}"
+        );
+    };
+    check("nothing");
+    let mut count = 0;
+    for (name, bytes) in programs().into_iter().filter(|(name, _)| name != "hello") {
+        let before = memory::stats();
+        // What the test on the host compares with what it expects.
+        let end = match Program::new(&Engine::new(), bytes) {
+            Err(refusal) => format!("refused: {refusal}"),
+            Ok(program) => match run(&program, &name).outcome {
+                Outcome::Exited(code) => format!("exit {code}"),
+                outcome => format!("{outcome}"),
+            },
+        };
+        logger::write(format_args!("guest {name}: {end}\n"));
+        check(&name);
+        let after = memory::stats();
+        assert!(before.available.abs_diff(after.available) < 1 << 20, "{name} leaves {before:?}, {after:?}");
+        count += 1;
+    }
+    assert!(count > 0, "no hostile guests in the initrd");
+}
+
+fn a_thousand_runs_end_where_they_began() {
+    let hello = Program::new(&Engine::new(), program("hello")).expect("a program");
+    // The first runs leave what stays: translated code, the allocator's own structures.
+    for _ in 0..10 {
+        run(&hello, "hello");
+    }
+    let before = memory::stats();
+    for _ in 0..1_000 {
+        assert_eq!(run(&hello, "hello").outcome, Outcome::Exited(0));
+    }
+    let after = memory::stats();
+    assert_eq!((before.available, before.heap), (after.available, after.heap));
+}
+
+fn a_hundred_guests_at_once() {
+    let hello = Program::new(&Engine::new(), program("hello")).expect("a program");
+    let runs: Vec<_> = (0..100)
+        .map(|_| {
+            let (hello, machine, command) = (hello.clone(), wasi_machine(), command("hello"));
+            executor::spawn(async move { hello.output(&machine, command).await })
+        })
+        .collect();
+    executor::block_on(async {
+        for run in runs {
+            let output = run.await.expect("it starts");
+            assert_eq!((output.outcome, &output.stdout[..]), (Outcome::Exited(0), &b"hello\n"[..]));
+        }
+    });
+}
+
+fn the_file_system_in_memory_works() {
+    let before = memory::stats();
+    {
+        let files = MemoryFileSystem::new(machine().clock.clone(), 64 << 20, 1).expect("a file system");
+        let root = Directory::new(files.root(), Permissions::ReadWrite).expect("a directory");
+        let write = Access { read: true, write: true };
+        for index in 0..10_000 {
+            let path = format!("file {index}");
+            let Ok(Descriptor::File(mut file)) = root.open_at(&path, false, OpenFlags::CREATE, write) else {
+                panic!("{path} cannot be made")
+            };
+            assert_eq!(file.write(path.as_bytes()), Ok(path.len()));
+        }
+        let mut names = 0;
+        root.read_directory(0, &mut |_| {
+            names += 1;
+            core::ops::ControlFlow::Continue(())
+        })
+        .expect("it can be listed");
+        assert_eq!(names, 10_002);
+        // To the quota and not beyond.
+        let Ok(Descriptor::File(mut file)) = root.open_at("large", false, OpenFlags::CREATE, write) else {
+            panic!("cannot be made")
+        };
+        let block = vec![1; 1 << 20];
+        let mut written = 0;
+        let error = loop {
+            match file.write(&block) {
+                Ok(len) => written += len,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error, wasi::Error::NoSpace);
+        assert!((48 << 20..64 << 20).contains(&written), "{written}");
+    }
+    let after = memory::stats();
+    assert!(before.available.abs_diff(after.available) < 1 << 20, "{before:?}, {after:?}");
+}
