@@ -276,3 +276,44 @@ impl Deadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: Nanoseconds = 1_000_000;
+
+    #[test]
+    fn slices_come_to_take_their_time_on_any_machine_and_with_any_program() {
+        // Fuel per millisecond: of a slow emulator, of a fast processor, of a program that fills memory.
+        for speed in [500, 20_000, 1_000_000, 400_000_000] {
+            let mut slices = Slices::default();
+            for _ in 0..20 {
+                let fuel = slices.fuel();
+                slices.learn(fuel, fuel.saturating_mul(MILLISECOND) / speed);
+            }
+            let took = slices.fuel() * 1_000 / speed;
+            assert!((1_000..=3_000).contains(&took), "{took} µs at {speed}");
+        }
+    }
+
+    #[test]
+    fn one_odd_slice_changes_little_and_none_goes_beyond_the_bounds() {
+        let mut slices = Slices::default();
+        slices.learn(FIRST_SLICE, 0);
+        assert_eq!(slices.fuel(), FIRST_SLICE * 4);
+        slices.learn(1, u64::MAX);
+        assert_eq!(slices.fuel(), FIRST_SLICE);
+        for _ in 0..100 {
+            slices.learn(u64::MAX, 1);
+        }
+        assert_eq!(slices.fuel(), LARGEST_SLICE);
+        for _ in 0..100 {
+            slices.learn(0, u64::MAX);
+        }
+        assert_eq!(slices.fuel(), SMALLEST_SLICE);
+        let mut fixed = Slices::Fixed(20);
+        fixed.learn(20, 1);
+        assert_eq!(fixed.fuel(), 20);
+    }
+}

@@ -7,7 +7,7 @@
 //! # Running a program
 //!
 //! Compile once, run as often as you like, one after the other or side by side. A run is a future: any executor will do.
-//! On a hosted system (feature `std`) [`hosted`](crate::hosted) has the machine and a `block_on`; elsewhere they are the
+//! On a hosted system (feature `std`) `hosted` has the machine and a `block_on`; elsewhere they are the
 //! embedder's.
 //!
 #![cfg_attr(feature = "std", doc = "```")]

@@ -1,5 +1,5 @@
 //! Programs: compiled once, checked for all that can be known before they run. Running them is the
-//! [`driver`](crate::driver)'s.
+//! driver's.
 
 mod refusal;
 mod rewrite;
