@@ -146,3 +146,23 @@ fn push<'p>(texts: &mut Vec<Text<'p>>, budget: &mut usize, text: Cow<'p, str>) -
     texts.push(Text { text, position: 0 });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_at_slashes() {
+        let mut text = Text { text: Cow::Borrowed("a//b/./..///"), position: 0 };
+        assert_eq!(text.next(), Some(("a", true)));
+        assert_eq!(text.next(), Some(("b", true)));
+        assert_eq!(text.next(), Some((".", true)));
+        assert!(!text.is_done());
+        assert_eq!(text.next(), Some(("..", true)));
+        assert!(text.is_done());
+        assert_eq!(text.next(), None);
+        let mut text = Text { text: Cow::Borrowed("end"), position: 0 };
+        assert_eq!(text.next(), Some(("end", false)));
+        assert_eq!(text.next(), None);
+    }
+}

@@ -18,6 +18,8 @@ use wasi::{
 
 mod escapes;
 mod files;
+#[cfg(target_os = "linux")]
+mod host;
 mod memory;
 mod model;
 mod p9;

@@ -149,3 +149,52 @@ impl Data {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_written_pages_are_stored() {
+        let quota = Quota::new(3 * PAGE_U64);
+        let mut data = Data::default();
+        assert_eq!(data.write_at(&quota, b"x", 1 << 40), Ok(1));
+        assert_eq!((data.size(), data.stored(), quota.used()), ((1 << 40) + 1, PAGE_U64, PAGE_U64));
+        // Three pages are touched, two more are free: what fits is written.
+        assert_eq!(data.write_at(&quota, &[1; 2 * PAGE], 100), Ok(2 * PAGE - 100));
+        assert_eq!(data.write_at(&quota, b"x", 1 << 30), Err(Error::NoSpace));
+        let mut buffer = [9; 3];
+        assert_eq!(data.read_at(&mut buffer, 2 * PAGE_U64 - 1), 3);
+        assert_eq!(buffer, [1, 0, 0]);
+        data.set_size(&quota, 1).unwrap();
+        assert_eq!((data.stored(), quota.used()), (PAGE_U64, PAGE_U64));
+    }
+
+    #[test]
+    fn given_content_shows_until_it_is_cut_or_written() {
+        let quota = Quota::new(PAGE_U64);
+        let mut data = Data::new(Arc::new([7; PAGE + 10]));
+        assert_eq!(quota.used(), 0);
+        assert_eq!(data.write_at(&quota, &[1], PAGE_U64), Ok(1));
+        let mut buffer = [9; 5];
+        assert_eq!(data.read_at(&mut buffer, PAGE_U64 - 2), 5);
+        assert_eq!(buffer, [7, 7, 1, 7, 7]);
+        data.set_size(&quota, 2).unwrap();
+        assert_eq!(quota.used(), 0);
+        data.set_size(&quota, PAGE_U64).unwrap();
+        assert_eq!(data.read_at(&mut buffer, 0), 5);
+        assert_eq!(buffer, [7, 7, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_range_is_allocated_as_a_whole_or_not() {
+        let quota = Quota::new(2 * PAGE_U64);
+        let mut data = Data::default();
+        assert_eq!(data.allocate(&quota, 0, 3 * PAGE_U64), Err(Error::NoSpace));
+        assert_eq!((data.size(), quota.used()), (0, 0));
+        assert_eq!(data.allocate(&quota, PAGE_U64 - 1, 2), Ok(()));
+        assert_eq!((data.size(), quota.used()), (PAGE_U64 + 1, 2 * PAGE_U64));
+        assert_eq!(data.allocate(&quota, 0, 2 * PAGE_U64), Ok(()));
+        assert_eq!(data.allocate(&quota, SIZE_MAX, 1), Err(Error::FileTooLarge));
+    }
+}
