@@ -155,7 +155,8 @@ fn the_file_system_in_memory_works() {
             }
         };
         assert_eq!(error, wasi::Error::NoSpace);
-        assert!((48 << 20..64 << 20).contains(&written), "{written}");
+        // A page of memory for each small file counts too.
+        assert!((16 << 20..64 << 20).contains(&written), "{written}");
     }
     let after = memory::stats();
     assert!(before.available.abs_diff(after.available) < 1 << 20, "{before:?}, {after:?}");
