@@ -115,3 +115,78 @@ impl Drop for Timer {
         self.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::{task::Wake, vec::Vec};
+    use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn waiters<const N: usize>() -> ([Arc<Wakes>; N], impl Fn(&[Arc<Wakes>; N]) -> Vec<usize>) {
+        let wakes = core::array::from_fn(|_| Arc::new(Wakes::default()));
+        (wakes, |wakes| wakes.iter().map(|wakes| wakes.0.load(Ordering::Relaxed)).collect())
+    }
+
+    #[test]
+    fn those_whose_time_has_come_are_woken_once() {
+        let queue = Arc::new(TimerQueue::new(|_| {}));
+        let (wakes, counts) = waiters::<4>();
+        // Two for the same instant: neither hides the other.
+        let mut timers = [30, 10, 20, 20].map(|deadline| (deadline, Timer::new(queue.clone())));
+        for ((deadline, timer), wakes) in timers.iter_mut().zip(&wakes) {
+            timer.set(*deadline, wakes.clone().into());
+        }
+        assert_eq!(queue.next_deadline(), Some(10));
+        queue.fire(9);
+        assert_eq!(counts(&wakes), [0, 0, 0, 0]);
+        queue.fire(20);
+        queue.fire(20);
+        assert_eq!(counts(&wakes), [0, 1, 1, 1]);
+        assert_eq!(queue.next_deadline(), Some(30));
+        queue.fire(u64::MAX);
+        assert_eq!(counts(&wakes), [1, 1, 1, 1]);
+        assert_eq!(queue.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_timer_has_one_place_and_gives_it_up() {
+        let queue = Arc::new(TimerQueue::new(|_| {}));
+        let (wakes, counts) = waiters::<2>();
+        let mut timer = Timer::new(queue.clone());
+        timer.set(10, wakes[0].clone().into());
+        timer.set(20, wakes[1].clone().into());
+        queue.fire(15);
+        assert_eq!(counts(&wakes), [0, 0]);
+        assert_eq!(queue.next_deadline(), Some(20));
+        timer.clear();
+        assert_eq!(queue.next_deadline(), None);
+        timer.set(30, wakes[0].clone().into());
+        drop(timer);
+        assert_eq!(queue.next_deadline(), None);
+        queue.fire(u64::MAX);
+        assert_eq!(counts(&wakes), [0, 0]);
+        assert_eq!(Arc::strong_count(&wakes[0]), 1);
+    }
+
+    #[test]
+    fn the_machine_is_told_when_a_deadline_is_the_earliest() {
+        static TOLD: AtomicU64 = AtomicU64::new(0);
+        let queue = Arc::new(TimerQueue::new(|deadline| TOLD.store(deadline, Ordering::Relaxed)));
+        let mut timers = Vec::new();
+        for (deadline, told) in [(50, 50), (60, 50), (40, 40), (40, 40), (39, 39)] {
+            let mut timer = Timer::new(queue.clone());
+            timer.set(deadline, Waker::noop().clone());
+            assert_eq!(TOLD.load(Ordering::Relaxed), told);
+            timers.push(timer);
+        }
+    }
+}
