@@ -165,7 +165,11 @@ pub fn reading_writing_and_positions(world: &World) {
     assert_eq!(file.pread(&mut buffer, i64::MAX as u64), Ok(0));
     assert_eq!(file.pwrite(b"x", i64::MAX as u64), Err(Error::FileTooLarge));
     assert_eq!(file.pread(&mut [], 0), Ok(0));
+    let before = file.stat().unwrap();
     assert_eq!(file.pwrite(&[], 5000), Ok(0));
+    assert_eq!(file.write(&[]), Ok(0));
+    assert_eq!(file.stat().unwrap().modified, before.modified);
+    assert_eq!(file.tell(), 100);
     assert_eq!(file.stat().unwrap().size, 105);
     assert_eq!(file.advise(0, 10), Ok(()));
     assert_eq!(file.advise(u64::MAX, 1), Err(Error::Invalid));

@@ -100,11 +100,15 @@ impl OpenFile {
     /// How many bytes were written, and where they end.
     fn write_from(&self, buffer: &[u8], offset: u64) -> Result<(usize, u64)> {
         self.require_write()?;
+        let room = room_at(offset)?.min(buffer.len());
+        if buffer.is_empty() {
+            // Not even a time changes.
+            return Ok((0, offset));
+        }
         if self.append {
             return self.file.append(buffer);
         }
-        let room = room_at(offset)?.min(buffer.len());
-        if room == 0 && !buffer.is_empty() {
+        if room == 0 {
             return Err(Error::FileTooLarge);
         }
         let count = self.file.write_at(buffer.get(..room).unwrap_or_default(), offset)?;
