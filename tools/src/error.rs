@@ -30,6 +30,16 @@ pub enum Error {
     /// A directory that was named is something else.
     #[error("cannot share `{}`: it is not a directory", .0.display())]
     NotADirectory(PathBuf),
+    /// The machine has no room for so many directories.
+    #[error(
+        "a machine of the kind {machine:?} has room for {most} directories; share one that has the others in it"
+    )]
+    TooManyDirs {
+        /// How many it can have.
+        most: usize,
+        /// Which machine.
+        machine: crate::options::MachineKind,
+    },
     /// A file cannot be in an image.
     #[error("cannot put `{}` into the image: it is neither a file, a directory nor a symbolic link", .0.display())]
     SpecialFile(PathBuf),

@@ -64,6 +64,17 @@ pub struct Share {
     pub read_only: bool,
 }
 
+/// How many directories of the host fit into a machine, each being a device of its own.
+pub fn most_shares(kind: MachineKind) -> usize {
+    // All machines: the virtio devices for the ports and for random bytes.
+    match kind {
+        // 24 slots.
+        MachineKind::Microvm => 24 - 2,
+        // 32 slots, one for the host bridge and one for the ISA bridge.
+        MachineKind::Q35 | MachineKind::Pc => 32 - 4,
+    }
+}
+
 impl Machine<'_> {
     /// QEMU's arguments.
     pub fn arguments(self) -> Vec<OsString> {

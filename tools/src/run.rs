@@ -13,7 +13,7 @@ use crate::kernel::kernel;
 use crate::machine::{self, Settings};
 use crate::options::Run;
 use crate::program::{self, Program};
-use crate::qemu::Share;
+use crate::qemu::{Share, most_shares};
 
 /// Runs a program, and returns the exit code that tells how it ended.
 ///
@@ -28,6 +28,10 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         None => (Program::tour(), true),
     };
     let mut manifest = program::manifest(program.args, given)?;
+    let most = most_shares(machine.machine);
+    if given.dirs.len() > most {
+        return Err(Error::TooManyDirs { most, machine: machine.machine });
+    }
     let mut shares = Vec::new();
     for (number, dir) in given.dirs.iter().enumerate() {
         let tag = format!("dir{number}");

@@ -185,6 +185,15 @@ fn qemu_is_asked_for_if_missing() {
 }
 
 #[test]
+fn directories_are_counted_before_qemu_does() {
+    let mut run = run("echo 'exit 0' >&$status");
+    run.command.args(["--dir=/"; 23]);
+    let output = run.output();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("room for 22 directories"));
+}
+
+#[test]
 fn the_machine_never_outlives_sisal() {
     let mut run = run("echo $$ >\"$0.tmp\"; mv \"$0.tmp\" \"$0.pid\"; exec sleep 1000");
     let mut child = run.command.spawn().unwrap();
