@@ -131,15 +131,18 @@ mod tests {
         }
     }
 
-    fn waiters<const N: usize>() -> ([Arc<Wakes>; N], impl Fn(&[Arc<Wakes>; N]) -> Vec<usize>) {
-        let wakes = core::array::from_fn(|_| Arc::new(Wakes::default()));
-        (wakes, |wakes| wakes.iter().map(|wakes| wakes.0.load(Ordering::Relaxed)).collect())
+    fn waiters<const N: usize>() -> [Arc<Wakes>; N] {
+        core::array::from_fn(|_| Arc::new(Wakes::default()))
+    }
+
+    fn counts(waiters: &[Arc<Wakes>]) -> Vec<usize> {
+        waiters.iter().map(|wakes| wakes.0.load(Ordering::Relaxed)).collect()
     }
 
     #[test]
     fn those_whose_time_has_come_are_woken_once() {
         let queue = Arc::new(TimerQueue::new(|_| {}));
-        let (wakes, counts) = waiters::<4>();
+        let wakes = waiters::<4>();
         // Two for the same instant: neither hides the other.
         let mut timers = [30, 10, 20, 20].map(|deadline| (deadline, Timer::new(queue.clone())));
         for ((deadline, timer), wakes) in timers.iter_mut().zip(&wakes) {
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn a_timer_has_one_place_and_gives_it_up() {
         let queue = Arc::new(TimerQueue::new(|_| {}));
-        let (wakes, counts) = waiters::<2>();
+        let wakes = waiters::<2>();
         let mut timer = Timer::new(queue.clone());
         timer.set(10, wakes[0].clone().into());
         timer.set(20, wakes[1].clone().into());

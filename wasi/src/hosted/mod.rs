@@ -1,4 +1,4 @@
-//! A hosted system as a [`Machine`](crate::Machine) (feature `std`): clocks, entropy, stdio, homes for linear memories, and
+//! A hosted system as a [`Machine`] (feature `std`): clocks, entropy, stdio, homes for linear memories, and
 //! `block_on`. Many programs at once: `block_on(join_all(runs))` on one thread, or a [`Run`](crate::Run) per thread.
 
 mod clock;
