@@ -12,8 +12,8 @@ const PRECISION: u64 = 2500;
 /// Stop in any case after this long, in nanoseconds: a sixteenth below the PIT's turnaround.
 const PATIENCE: u64 = 51_000_000;
 
-/// A reference that has not moved for so many ticks of the time stamp counter (more than 100 ms) is none.
-const STANDSTILL: u64 = 1 << 30;
+/// A reference that has not moved for so many ticks of the time stamp counter (some 100 ms) is none.
+const STANDSTILL: u64 = 1 << 28;
 
 /// How often the two counters tick in a second.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ enum Reference {
     PmTimer(u16),
     /// Channel 0 of the programmable interval timer, counting down once from 65535.
     Pit,
+    /// The local APIC's timer, which hypervisors (QEMU, KVM) run at 1 GHz.
+    LocalApic,
 }
 
 /// One look at all clocks at once, as far as that is possible.
@@ -46,12 +48,21 @@ struct Sample {
 
 /// Measures, which takes some milliseconds. `None` if the machine has no clock to measure against, and does not say.
 pub(super) fn frequencies(acpi: Option<&Tables>) -> Option<Frequencies> {
-    let reference = Reference::best(acpi);
+    /// The PIT runs out when the host does not let this processor run for 50 ms.
+    const ATTEMPTS: usize = 4;
+    let best = Reference::best(acpi);
+    (0..ATTEMPTS)
+        .find_map(|_| measure(&best))
+        .or_else(|| is_hypervisor().then(|| measure(&Reference::LocalApic)).flatten())
+}
+
+/// Measures once. `None` if the reference stands still or has run out.
+fn measure(reference: &Reference) -> Option<Frequencies> {
     reference.start();
     local_apic::set_timer(u32::MAX);
-    let first = reference.sample();
+    let first = reference.sample()?;
     let (last, elapsed) = loop {
-        let now = reference.sample();
+        let now = reference.sample()?;
         let elapsed = reference.nanoseconds(first.reference, now.reference);
         let ticks = now.tsc.saturating_sub(first.tsc);
         // A tick of the reference, in ticks of the counter, is uncertain too.
@@ -74,7 +85,6 @@ pub(super) fn frequencies(acpi: Option<&Tables>) -> Option<Frequencies> {
 
 /// The time stamp counter's frequency as the processor (leaf 15h) or the hypervisor (leaf 40000010h) gives it.
 fn announced() -> Option<u64> {
-    const HYPERVISOR: u32 = 1 << 31;
     if __cpuid(0).eax >= 0x15 {
         let leaf = __cpuid(0x15);
         let product = u64::from(leaf.ecx) * u64::from(leaf.ebx);
@@ -82,11 +92,16 @@ fn announced() -> Option<u64> {
             return Some(product / u64::from(leaf.eax));
         }
     }
-    if __cpuid(1).ecx & HYPERVISOR != 0 && __cpuid(0x4000_0000).eax >= 0x4000_0010 {
+    if is_hypervisor() && __cpuid(0x4000_0000).eax >= 0x4000_0010 {
         let kilohertz = u64::from(__cpuid(0x4000_0010).eax);
         return Some(kilohertz * 1000).filter(|&hertz| hertz != 0);
     }
     None
+}
+
+fn is_hypervisor() -> bool {
+    const HYPERVISOR: u32 = 1 << 31;
+    __cpuid(1).ecx & HYPERVISOR != 0
 }
 
 impl Reference {
@@ -114,7 +129,7 @@ impl Reference {
                 let configuration = registers.read::<u64>(HPET_CONFIGURATION);
                 registers.write(HPET_CONFIGURATION, configuration | HPET_ENABLE);
             }
-            Self::PmTimer(_) => {}
+            Self::PmTimer(_) | Self::LocalApic => {}
             Self::Pit => {
                 // SAFETY: the PIT is this module's alone. Channel 0, both bytes, mode 0; its interrupt is masked.
                 unsafe {
@@ -127,20 +142,21 @@ impl Reference {
     }
 
     /// The counter's low 32 bits or fewer, counting up; how many are counted is `nanoseconds`' business.
-    fn sample(&self) -> Sample {
+    /// `None` if it has run out.
+    fn sample(&self) -> Option<Sample> {
         /// The tightest of this many looks: the host may take the processor away in the middle of one.
         const TRIES: usize = 8;
         let mut best: Option<Sample> = None;
         for _ in 0..TRIES {
-            let sample = self.look();
+            let sample = self.look()?;
             if best.is_none_or(|best| sample.uncertainty < best.uncertainty) {
                 best = Some(sample);
             }
         }
-        best.unwrap_or_else(|| self.look())
+        best
     }
 
-    fn look(&self) -> Sample {
+    fn look(&self) -> Option<Sample> {
         const HPET_COUNTER: usize = 0xf0;
         // SAFETY: reading the time stamp counter, the PM timer and the PIT's count has no effect on anything but
         // the PIT's latch, which is this module's alone.
@@ -151,9 +167,10 @@ impl Reference {
                 Self::PmTimer(port) => u64::from(Port::<u32>::new(*port).read()),
                 // Latches the count, which is fetched when the time does not matter.
                 Self::Pit => {
-                    Port::new(PIT_COMMAND).write(0u8);
+                    Port::new(PIT_COMMAND).write(PIT_LATCH);
                     0
                 }
+                Self::LocalApic => 0,
             };
             // Right after the reference: a hypervisor takes long to get to the device, and returns quickly.
             let tsc = _rdtsc();
@@ -162,12 +179,16 @@ impl Reference {
             let reference = match self {
                 Self::Hpet(..) | Self::PmTimer(_) => reference,
                 Self::Pit => {
-                    let mut count = Port::<u8>::new(PIT_CHANNEL_0);
-                    let count = u16::from_le_bytes([count.read(), count.read()]);
-                    u64::from(u16::MAX - count)
+                    let mut port = Port::<u8>::new(PIT_CHANNEL_0);
+                    let [status, low, high] = [port.read(), port.read(), port.read()];
+                    if status & PIT_OUTPUT != 0 {
+                        return None;
+                    }
+                    u64::from(u16::MAX - u16::from_le_bytes([low, high]))
                 }
+                Self::LocalApic => u64::from(u32::MAX - apic_timer),
             };
-            Sample { tsc, uncertainty: (after - before) / 2, reference, apic_timer }
+            Some(Sample { tsc, uncertainty: (after - before) / 2, reference, apic_timer })
         }
     }
 
@@ -175,7 +196,7 @@ impl Reference {
     fn nanoseconds(&self, from: u64, to: u64) -> u64 {
         let ticks = to.wrapping_sub(from)
             & match self {
-                Self::Hpet(..) => 0xffff_ffff,
+                Self::Hpet(..) | Self::LocalApic => 0xffff_ffff,
                 // Some machines have 32 bits; 24 are enough here.
                 Self::PmTimer(_) => 0xff_ffff,
                 Self::Pit => 0xffff,
@@ -193,6 +214,7 @@ impl Reference {
             Self::Hpet(_, period) => return ticks * period / 1_000_000,
             Self::PmTimer(_) => PM_TIMER_FREQUENCY,
             Self::Pit => PIT_FREQUENCY,
+            Self::LocalApic => return ticks,
         };
         ticks * 1_000_000_000 / frequency
     }
@@ -202,3 +224,7 @@ const PM_TIMER_FREQUENCY: u64 = 3_579_545;
 const PIT_FREQUENCY: u64 = 1_193_182;
 const PIT_CHANNEL_0: u16 = 0x40;
 const PIT_COMMAND: u16 = 0x43;
+/// Read-back: latch status and count of channel 0.
+const PIT_LATCH: u8 = 0xc2;
+/// In the status: the count has come to 0 since it was set.
+const PIT_OUTPUT: u8 = 1 << 7;
