@@ -42,8 +42,8 @@ impl P9File {
         Self { path, fid, qid, access, appending: Mutex::new(None), known: Mutex::new(known) }
     }
 
-    /// What the server says of it, unless it has lost it: QEMU before 7.2.15 and 9.2 looks at the path, which may be gone or
-    /// another file's by now.
+    /// What the server says of it, unless it has lost it: older QEMUs look at the path even of an open file, and that may be
+    /// gone or another file's by now. (QEMU 7.2.22 looks at the open file.)
     fn stat_open(&self) -> Result<Option<Stat>> {
         let Some(stat) = found(self.fid.stat())?.filter(|stat| stat.inode == self.qid.path) else {
             return Ok(None);
@@ -60,8 +60,8 @@ impl P9File {
         Ok(Stat { links: 0, size, ..known })
     }
 
-    /// Makes a change of what is known of the file, unless the server has lost it: QEMU (10.0 too) makes it to what is at the
-    /// path, which must not be another file by now.
+    /// Makes a change of what is known of the file, unless the server has lost it: QEMU 7.2 makes it to what is at the path,
+    /// which must not be another file by now. (One that takes its place between the two requests would be changed.)
     fn change(&self, change: impl FnOnce(&Fid) -> Result<()>) -> Result<Option<()>> {
         match found(self.path.stat())? {
             Some(stat) if stat.inode != self.qid.path => Ok(None),

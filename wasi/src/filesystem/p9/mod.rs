@@ -9,7 +9,7 @@
 //! Servers name files by path, QEMU's too: a node that someone on the server's side renames is lost to this one
 //! (`NoEntry`), while open files stay what they are.
 //!
-//! A server has to know `Trenameat` and `Tunlinkat` (diod 1.0 does not; QEMU and crosvm do).
+//! A server has to know `Trenameat` and `Tunlinkat` (QEMU does, diod 1.0 does not).
 //!
 //! The protocol: <https://github.com/chaos/diod/blob/master/protocol.md>, and for the messages that it shares with
 //! 9P2000, Plan 9's manual, section 5.
