@@ -48,6 +48,13 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Building
+//!
+//! wasmi goes from instruction to instruction by tail calls when it is optimised. With debug assertions these are none,
+//! and a guest that runs long enough overflows the host's stack: so whoever sets `opt-level` for a profile with
+//! debug assertions also sets `[profile.dev.package.wasmi]` with `debug-assertions = false` and `overflow-checks = false`. The
+//! plain `dev` profile (`opt-level = 0`) is safe, and slow; `release` is as it should be.
 #![no_std]
 
 extern crate alloc;
