@@ -10,9 +10,9 @@ use std::{
     ffi::OsString,
     io::{Read, Write},
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Condvar, Mutex, mpsc},
+    sync::{Condvar, Mutex, OnceLock, mpsc},
     thread,
     time::Duration,
 };
@@ -36,7 +36,8 @@ const PREFIX: &str = "sisal: ";
 
 /// Runs guests with `sisal run`.
 pub struct Qemu {
-    command: PathBuf,
+    /// `sisal`, once somebody has asked for it.
+    sisal: OnceLock<Result<PathBuf, String>>,
     options: Vec<OsString>,
     free: Mutex<usize>,
     freed: Condvar,
@@ -53,17 +54,18 @@ pub struct Finished {
 }
 
 impl Qemu {
-    /// With the `sisal` command of this workspace, built if need be, or the one that `SISAL` names (any command with
-    /// the same options will do: so expectations can be tried on a peer).
-    ///
-    /// # Errors
-    /// When it cannot be built.
-    pub fn new() -> Result<Self, String> {
-        let command = match std::env::var_os("SISAL") {
-            Some(command) => command.into(),
-            None => build()?,
-        };
-        Ok(Self { command, options: vec![], free: Mutex::new(MACHINES), freed: Condvar::new() })
+    /// With the `sisal` command of this workspace, built when it is first needed, or the one that `SISAL` names (any
+    /// command with the same options will do: so expectations can be tried on a peer).
+    pub fn new() -> Self {
+        Self { sisal: OnceLock::new(), options: vec![], free: Mutex::new(MACHINES), freed: Condvar::new() }
+    }
+
+    fn sisal(&self) -> Result<&Path, String> {
+        let sisal = self.sisal.get_or_init(|| match std::env::var_os("SISAL") {
+            Some(command) => Ok(command.into()),
+            None => build(),
+        });
+        sisal.as_deref().map_err(Clone::clone)
     }
 
     /// With this option of `sisal run` in every run.
@@ -78,14 +80,17 @@ impl Qemu {
     /// When it cannot be started or takes too long.
     pub fn run_command(&self, args: &[OsString], stdin: Vec<u8>) -> Result<Finished, String> {
         let _machine = self.machine();
-        let mut command = self.command(args);
-        let child = command.spawn().map_err(|error| format!("{}: {error}", self.command.display()))?;
+        let mut command = self.command(args)?;
+        let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
         finish(child, stdin, DEADLINE)
     }
 
     /// `sisal run` with its streams piped, not yet started; a process group of its own, so that QEMU ends with it.
-    pub fn command(&self, args: &[OsString]) -> Command {
-        let mut command = Command::new(&self.command);
+    ///
+    /// # Errors
+    /// When `sisal` cannot be built.
+    pub fn command(&self, args: &[OsString]) -> Result<Command, String> {
+        let mut command = Command::new(self.sisal()?);
         command
             .arg("run")
             .args(&self.options)
@@ -94,7 +99,7 @@ impl Qemu {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);
-        command
+        Ok(command)
     }
 
     /// Waits until another machine may run; it is given back when this is dropped.
@@ -112,6 +117,12 @@ impl Qemu {
         }
         *free -= 1;
         Machine(self)
+    }
+}
+
+impl Default for Qemu {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -14,21 +14,22 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = host::all().and_then(|hosts| {
-        let mut trials = vec![];
-        for host in hosts {
-            trials.extend(sweeps(&host)?);
-            trials.extend(refusals(&host)?);
-        }
-        Ok(trials)
-    });
-    match trials {
+    match trials() {
         Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn trials() -> Result<Vec<Trial>, String> {
+    let mut trials = vec![];
+    for host in host::all() {
+        trials.extend(sweeps(&host)?);
+        trials.extend(refusals(&host)?);
+    }
+    Ok(trials)
 }
 
 fn trial(host: &Arc<dyn Host>, name: &str, guest: Guest, case: Case) -> Trial {

@@ -5,7 +5,7 @@
   (table $table 0 funcref)
   (func (export "_start") (local $n i32)
     (loop $more
-      (if (i32.eq (table.grow $table (ref.null func) (i32.const 0x100000)) (i32.const -1)) (then (return)))
+      (if (i32.eq (table.grow $table (ref.null func) (i32.const 0x1000000)) (i32.const -1)) (then (return)))
       (local.set $n (i32.add (local.get $n) (i32.const 1)))
-      (br_if $more (i32.lt_u (local.get $n) (i32.const 4096))))
+      (br_if $more (i32.lt_u (local.get $n) (i32.const 256))))
     (call $proc_exit (i32.const 1))))

@@ -24,7 +24,9 @@ use core::fmt;
 use manifest::{MANIFEST_PATH, Manifest, PROGRAM_PATH, Status, debug_exit};
 use stdio::Stdio;
 use virtio_drivers::transport::DeviceType;
-use wasi::{Command, Engine, Limits, Machine, Outcome, Program, clocks::Clock, filesystem::Permissions};
+use wasi::{
+    Command, Engine, Limits, Machine, Outcome, Program, StartError, clocks::Clock, filesystem::Permissions,
+};
 
 /// Why the program was never run.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub enum Error {
     /// The program is not one that can run here.
     Program(wasi::Refusal),
     /// It could not even begin.
-    Start(wasi::StartError),
+    Start(StartError),
     /// A directory that it is to have cannot be made: its name in the program, and why.
     Mount(String, String),
 }
@@ -66,6 +68,7 @@ fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, cloc
         stdio.report(&Status::Ready(manifest::FORMAT_VERSION)).await;
         let status = match program(info, &mut devices, &stdio, &clock).await {
             Ok(outcome) => status(outcome),
+            Err(Error::Start(error @ StartError::Limit(_))) => Status::Limit(error.to_string()),
             Err(error) => Status::Error(error.to_string()),
         };
         stdio.finish(&status).await
