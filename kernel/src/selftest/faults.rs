@@ -60,7 +60,7 @@ fn no_identity_map_is_left() {
 
 fn code_cannot_be_written() {
     let text = image::text();
-    for address in [text.start, (text.start + text.end) / 2, text.end - 1] {
+    for address in [text.start, text.start.midpoint(text.end), text.end - 1] {
         assert_eq!(attempt(read, address), Ok(()));
         assert_eq!(attempt(write, address), page_fault(PRESENT | WRITE, address));
     }
