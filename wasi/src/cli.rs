@@ -9,6 +9,7 @@ use crate::{
     io::{BytesInput, InputStream, NullOutput, OutputStream},
     memory::LinearMemories,
     preview1::Grants,
+    program::growth::LARGEST_SLICE,
     random::Entropy,
 };
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -127,10 +128,10 @@ impl Command {
         self
     }
 
-    /// Preempts the program after every `fuel` units, in place of every 2 ms or so: for tests that want it preempted in
+    /// Preempts the program after every `fuel` units (at most 200,000), in place of every 2 ms or so: for tests that want it preempted in
     /// every possible place, always the same.
     pub fn slice_fuel(mut self, fuel: u64) -> Self {
-        self.slices = Slices::Fixed(fuel);
+        self.slices = Slices::Fixed(fuel.min(LARGEST_SLICE));
         self
     }
 

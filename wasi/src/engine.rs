@@ -1,6 +1,7 @@
 //! How programs are compiled: the features that the engine takes, fuel, and the depth of the guest's stack.
 
-use wasmi::{CompilationMode, Config, CustomFuelCosts};
+use crate::program::growth;
+use wasmi::{CompilationMode, Config, CustomFuelCosts, OperatorCost};
 
 /// How programs are compiled. Cheap to clone; every [`Program`](crate::Program) compiled by it stands alone: its code is
 /// freed with it.
@@ -23,6 +24,11 @@ impl Engine {
         config
             // Fuel is what preempts a guest.
             .consume_fuel(true)
+            .operator_cost(OperatorCost {
+                memory_grow: growth::COST,
+                table_grow: growth::COST,
+                ..OperatorCost::default()
+            })
             // wasmi 2.0.0 loses the activation when fuel runs out while a callee is translated lazily. So
             // translation costs none: then it cannot run out there. Lazy translation halves the start-up of large programs.
             .fuel_cost(CustomFuelCosts {

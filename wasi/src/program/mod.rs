@@ -1,6 +1,7 @@
 //! Programs: compiled once, checked for all that can be known before they run. Running them is the
 //! driver's.
 
+pub(crate) mod growth;
 mod refusal;
 mod rewrite;
 mod shim;
@@ -58,6 +59,7 @@ impl Program {
         let rewritten = rewrite::rewrite(wasm)?;
         let Compiled { engine, module, tail_calls } =
             compile(engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
+        growth::check(&rewritten.wasm)?;
         drop(rewritten.wasm);
         let imports = resolve_imports(&module, rewritten.memory_imported)?;
         let shim = if tail_calls { Some(compile_shim(&engine, &imports)?) } else { None };

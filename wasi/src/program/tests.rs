@@ -119,3 +119,15 @@ fn a_program_needs_an_entry_and_the_memory_that_wasi_works_on() {
     let pure = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (func (export "_start")))"#;
     assert!(Program::new(&Engine::new(), &wat::parse_str(pure).unwrap()).is_ok());
 }
+
+#[test]
+fn a_function_that_grows_in_too_many_places_is_refused() {
+    let program = |places: usize, others: usize| {
+        let grow = "(drop (memory.grow (i32.const 0)))".repeat(places);
+        let blocks = "(block nop)".repeat(others);
+        let wat = alloc::format!(r#"(module (memory 1) (func (export "_start") {grow} {blocks}))"#);
+        Program::new(&Engine::new(), &wat::parse_str(wat).unwrap()).map(drop)
+    };
+    assert_eq!(program(255, 1_000), Ok(()));
+    assert!(matches!(program(256, 0), Err(Refusal::TooLarge(_))));
+}

@@ -228,6 +228,27 @@ fn a_machines_memory_is_clean_and_given_back() {
 }
 
 #[test]
+fn growing_by_nothing_for_ever_does_not_use_the_hosts_stack_up() {
+    // With a delta that the translator does not know: a constant 0 would be no growth at all.
+    let grows = "(local $none i32) (local $times i32)
+        (loop $again
+            (drop (memory.grow (local.get $none)))
+            (drop (table.grow $t (ref.null func) (local.get $none)))
+            (local.set $times (i32.add (local.get $times) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $times) (i32.const 1000000))))";
+    let wat = format!(r#"(module (memory 1) (table $t 1 funcref) (func (export "_start") {grows}))"#);
+    let (machine, clock) = machine();
+    assert!(outcome(&machine, &clock, &program(&wat), Command::new("grows")).success());
+    // And where one block needs more fuel than a slice has.
+    let places = "(drop (memory.grow (local.get $none)))".repeat(255);
+    let nothing = "(local.set $times (i32.add (local.get $times) (i32.const 1)))".repeat(100_000);
+    let wat = format!(
+        r#"(module (memory 1) (func (export "_start") (local $none i32) (local $times i32) {places} {nothing}))"#
+    );
+    assert!(outcome(&machine, &clock, &program(&wat), Command::new("grows")).success());
+}
+
+#[test]
 fn what_does_not_fit_from_the_start_does_not_start() {
     let (machine, _) = machine();
     let small = Limits::default().with_memory(65_536).with_table_elements(10);
