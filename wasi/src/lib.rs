@@ -90,3 +90,8 @@ pub use error::{Error, Result};
 pub use limits::{Limit, Limits};
 pub use program::{Program, Refusal, StartError};
 pub use runner::{Output, Run, Session};
+
+/// The README's example, compiled as a test.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
