@@ -36,13 +36,13 @@ pub struct Case {
     #[serde(default)]
     pub stderr: Bytes,
     /// The exit code.
-    exit: Option<u32>,
+    pub exit: Option<u32>,
     /// Part of the message of the trap that it ends with.
-    trap: Option<String>,
+    pub trap: Option<String>,
     /// Part of the message of the limit that it ends with.
-    limit: Option<String>,
+    pub limit: Option<String>,
     /// Part of the message that it is refused with.
-    refused: Option<String>,
+    pub refused: Option<String>,
     /// Hosts that it does not run on, each with the reason.
     #[serde(default)]
     pub skip: BTreeMap<String, String>,

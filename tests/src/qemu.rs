@@ -39,6 +39,7 @@ pub struct Qemu {
     /// `sisal`, once somebody has asked for it.
     sisal: OnceLock<Result<PathBuf, String>>,
     options: Vec<OsString>,
+    deadline: Duration,
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -57,7 +58,13 @@ impl Qemu {
     /// With the `sisal` command of this workspace, built when it is first needed, or the one that `SISAL` names (any
     /// command with the same options will do: so expectations can be tried on a peer).
     pub fn new() -> Self {
-        Self { sisal: OnceLock::new(), options: vec![], free: Mutex::new(MACHINES), freed: Condvar::new() }
+        Self {
+            sisal: OnceLock::new(),
+            options: vec![],
+            deadline: DEADLINE,
+            free: Mutex::new(MACHINES),
+            freed: Condvar::new(),
+        }
     }
 
     fn sisal(&self) -> Result<&Path, String> {
@@ -74,7 +81,13 @@ impl Qemu {
         self
     }
 
-    /// `sisal run` with the options that were set, as many at a time as machines may run, for [`DEADLINE`] at most.
+    /// With another deadline than [`DEADLINE`].
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// `sisal run` with the options that were set, as many at a time as machines may run, within the deadline.
     ///
     /// # Errors
     /// When it cannot be started or takes too long.
@@ -82,7 +95,7 @@ impl Qemu {
         let _machine = self.machine();
         let mut command = self.command(args)?;
         let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        finish(child, stdin, DEADLINE)
+        finish(child, stdin, self.deadline)
     }
 
     /// `sisal run` with its streams piped, not yet started; a process group of its own, so that QEMU ends with it.

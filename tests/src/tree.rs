@@ -60,6 +60,11 @@ impl Tree {
         snapshot
     }
 
+    /// Files with these contents.
+    pub fn of_files(files: impl IntoIterator<Item = (impl Into<String>, Vec<u8>)>) -> Self {
+        Self(files.into_iter().map(|(path, bytes)| (path.into(), Entry::File(Bytes::Raw(bytes)))).collect())
+    }
+
     /// What is below a directory of the host.
     pub fn read_host(directory: &Path) -> io::Result<Self> {
         let mut snapshot = Snapshot::new();
