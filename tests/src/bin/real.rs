@@ -12,7 +12,11 @@ use sisal_tests::{
     qemu::Qemu,
     tree::Tree,
 };
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 /// How long a boot may take here: sorting ten megabytes is minutes of work on a loaded machine under TCG.
 const DEADLINE: Duration = Duration::from_secs(600);
