@@ -196,14 +196,15 @@ impl Arena {
     /// Moves what is committed of a slot to a slot with room for `pages`.
     fn move_up(&mut self, frames: &mut Frames, slot: &mut Slot, pages: usize) -> bool {
         let Some(to) = self.reserve(frames, pages as u64 * PAGE) else { return false };
-        let chunks = Slot::chunks(slot.pages);
-        for index in (0..chunks).step_by(512).chain(chunks.checked_sub(1)) {
+        // All directories first, those for what it grows by too: once it has moved, nothing may fail.
+        let all_chunks = Slot::chunks(pages);
+        for index in (0..all_chunks).step_by(512).chain(all_chunks.checked_sub(1)) {
             if tables::directory_or_create(to.chunk_address(index), &mut || frames.allocate()).is_none() {
                 self.free_slot(to);
                 return false;
             }
         }
-        for index in 0..chunks {
+        for index in 0..Slot::chunks(slot.pages) {
             let (old, new) = (slot.chunk_address(index), to.chunk_address(index));
             if let (Some(from), Some(to)) = (tables::directory(old), tables::directory(new)) {
                 // SAFETY: the table changes its place; who refers to the old one gets the new one from us.
@@ -233,16 +234,21 @@ impl Arena {
             if let Some(table) = table {
                 unused -= unmap(frames, table, address, after..before, &mut flush);
             }
+            let freed_table = table.is_some() && after == 0;
+            if freed_table {
+                // SAFETY: the entry that leads to the table goes below.
+                unsafe { frames.free_frame(entry.physical()) };
+            }
             if after == 0 {
-                match table {
-                    // SAFETY: the entry that leads to the table goes below.
-                    Some(_) => unsafe { frames.free_frame(entry.physical()) },
-                    None => unused += 1,
-                }
+                unused += usize::from(!freed_table);
                 entry = Entry::EMPTY;
             }
             // SAFETY: the pages that are not committed any more are the caller's, who gave them up.
             unsafe { directory.set(address, Level::Directory, entry) };
+            if freed_table {
+                // The processor may remember the table even if it maps nothing.
+                flush.add(address);
+            }
             frames.withdraw(unused);
         }
         flush.finish();

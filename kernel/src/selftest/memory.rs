@@ -11,7 +11,8 @@ use core::slice;
 
 selftest! { small_allocations_are_apart_and_come_back large_allocations_grow_in_place_to_a_gigabyte zeroed_memory_costs_nothing
 zeroing_memory_on_demand_costs_nothing_and_zeroes what_cannot_be_backed_is_refused all_memory_can_be_used_and_comes_back
-a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept }
+a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept
+a_growth_that_is_refused_changes_nothing }
 
 const MIB: usize = 1 << 20;
 
@@ -186,5 +187,15 @@ fn alignments_are_kept() {
                 unsafe { dealloc(base, layout) };
             }
         }
+    });
+}
+
+fn a_growth_that_is_refused_changes_nothing() {
+    balanced(|| {
+        let mut bytes = pattern(2 * MIB - 1, 7);
+        let place = bytes.as_ptr();
+        assert!(bytes.try_reserve_exact(memory::stats().available).is_err());
+        assert_eq!(bytes.as_ptr(), place);
+        assert!(bytes == pattern(2 * MIB - 1, 7));
     });
 }

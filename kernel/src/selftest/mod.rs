@@ -9,6 +9,7 @@ mod devices;
 mod executor;
 mod faults;
 mod guests;
+mod intrinsics;
 mod memory;
 mod time;
 mod vectors;
