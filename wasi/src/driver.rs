@@ -253,6 +253,11 @@ impl<S: Send + 'static> Live<S> {
         match error.as_trap_code() {
             Some(TrapCode::StackOverflow) => Outcome::LimitReached(Limit::Stack),
             Some(TrapCode::OutOfSystemMemory) => Outcome::LimitReached(Limit::MachineMemory),
+            _ if self.store.data().limiter.stranded() => {
+                let message = "table.grow by many elements was preempted, which wasmi 2.0.0 cannot resume; \
+                     growing in steps of fewer than 8 elements is never preempted";
+                Outcome::Trapped { message: message.to_string(), after: None }
+            }
             _ => Outcome::Trapped { message: error.to_string(), after: self.store.data().limiter.refused() },
         }
     }

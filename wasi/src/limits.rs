@@ -149,6 +149,7 @@ pub struct Limiter {
     /// the store.
     region: Option<Box<dyn Region>>,
     refused: Option<Limit>,
+    stranded: bool,
 }
 
 /// What is used of a limit, over all memories or all tables.
@@ -191,6 +192,7 @@ impl Limiter {
             tables: Usage::new(limits.table_elements),
             region: None,
             refused: None,
+            stranded: false,
         }
     }
 
@@ -200,6 +202,12 @@ impl Limiter {
             return None;
         }
         Some(&**self.region.insert(region))
+    }
+
+    /// Whether the guest was ended because the fuel of its slice did not suffice for `table.grow`: wasmi 2.0.0 then forgets
+    /// where the guest is, and would run it from somewhere else.
+    pub(crate) fn stranded(&self) -> bool {
+        self.stranded
     }
 
     /// The limit that refused the guest something, if one did.
@@ -258,8 +266,13 @@ impl ResourceLimiter for Limiter {
 
     fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
         self.tables.take_back();
-        if matches!(error, TableError::OutOfSystemMemory) {
-            self.refused = Some(Limit::MachineMemory);
+        match error {
+            TableError::OutOfFuel { .. } => {
+                self.stranded = true;
+                return Err(LimiterError::ResourceLimiterDeniedAllocation);
+            }
+            TableError::OutOfSystemMemory => self.refused = Some(Limit::MachineMemory),
+            _ => {}
         }
         Ok(())
     }
