@@ -1,9 +1,10 @@
 //! What a panic does: say where and why, and end the machine with a failure.
 
-use crate::arch::{self, ExitCode};
+use crate::arch;
 use crate::logger;
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
+use manifest::debug_exit;
 
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
@@ -11,7 +12,7 @@ fn panic(info: &PanicInfo) -> ! {
     if !PANICKED.swap(true, Ordering::Relaxed) {
         logger::emergency(format_args!("kernel panic: {info}\n"));
     }
-    arch::exit(ExitCode::PANIC)
+    arch::exit(debug_exit::FAILED)
 }
 
 /// The precompiled `core` and `alloc` name it for unwinding, which this kernel does not do.

@@ -3,7 +3,7 @@
 //! All 256 vectors enter through the same few instructions: each switches stack (see `segments`), saves every
 //! register, vector registers included (handlers are ordinary Rust), and calls [`dispatch`].
 
-use super::exit::{ExitCode, exit};
+use super::exit::exit;
 use super::segments::Stack;
 use crate::logger;
 use boot::image;
@@ -11,6 +11,7 @@ use core::arch::naked_asm;
 use core::fmt;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, Ordering};
+use manifest::debug_exit;
 use spin::Once;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, Segment};
@@ -212,7 +213,7 @@ fn fatal(frame: &Frame) -> ! {
     } else {
         logger::emergency(format_args!("{}", Report { frame, address: Cr2::read_raw() }));
     }
-    exit(ExitCode::FAULT)
+    exit(debug_exit::FAILED)
 }
 
 /// A fault, as a person reads it.

@@ -1,24 +1,12 @@
 //! The end of the machine.
 
 use crate::logger;
+use manifest::debug_exit;
 use spin::Once;
 use x86_64::instructions::port::Port;
 use x86_64::instructions::{hlt, interrupts};
 
-/// `isa-debug-exit` at `iobase=0x501,iosize=2`: QEMU ends with `2 * value + 1`.
-const DEBUG_EXIT: u16 = 0x501;
-
 static POWER_OFF: Once<fn()> = Once::new();
-
-/// Status codes of the kernel's own.
-pub struct ExitCode;
-
-impl ExitCode {
-    /// The kernel panicked.
-    pub const PANIC: u16 = 0x40;
-    /// The processor reported a fault.
-    pub const FAULT: u16 = 0x41;
-}
 
 /// Says how [`exit`] powers off a machine that has no `isa-debug-exit` (ACPI).
 pub fn set_power_off(power_off: fn()) {
@@ -29,7 +17,7 @@ pub fn set_power_off(power_off: fn()) {
 pub fn exit(code: u16) -> ! {
     interrupts::disable();
     // SAFETY: the device's port; a machine without it ignores the write.
-    unsafe { Port::new(DEBUG_EXIT).write(code) };
+    unsafe { Port::new(debug_exit::PORT).write(code) };
     if let Some(power_off) = POWER_OFF.get() {
         power_off();
     }

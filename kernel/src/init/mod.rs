@@ -67,8 +67,8 @@ fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, cloc
     let code = executor::block_on(async {
         stdio.report(&Status::Ready(manifest::FORMAT_VERSION)).await;
         let status = match program(info, &mut devices, &stdio, &clock).await {
-            Ok(outcome) => status(outcome),
-            Err(Error::Start(error @ StartError::Limit(_))) => Status::Limit(error.to_string()),
+            Ok(outcome) => status(Ok(outcome)),
+            Err(Error::Start(error)) => status(Err(error)),
             Err(error) => Status::Error(error.to_string()),
         };
         stdio.finish(&status).await
@@ -132,11 +132,14 @@ fn start<T>(
     started.filter_map(Result::ok).collect()
 }
 
-fn status(outcome: Outcome) -> Status {
-    match outcome {
-        Outcome::Exited(code) => Status::Exit(code),
-        Outcome::LimitReached(_) => Status::Limit(outcome.to_string()),
-        Outcome::Trapped { .. } => Status::Trap(outcome.to_string()),
+/// What the host is told about the end of a program.
+pub fn status(end: Result<Outcome, StartError>) -> Status {
+    match end {
+        Ok(Outcome::Exited(code)) => Status::Exit(code),
+        Ok(outcome @ Outcome::LimitReached(_)) => Status::Limit(outcome.to_string()),
+        Ok(outcome @ Outcome::Trapped { .. }) => Status::Trap(outcome.to_string()),
+        Err(error @ StartError::Limit(_)) => Status::Limit(error.to_string()),
+        Err(error) => Status::Error(error.to_string()),
     }
 }
 

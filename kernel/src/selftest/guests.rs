@@ -4,7 +4,7 @@
 use super::{machine, selftest};
 use crate::entropy::MachineEntropy;
 use crate::init::archive::{Archive, Content};
-use crate::init::linear_memory;
+use crate::init::{linear_memory, status};
 use crate::{executor, logger, memory};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
+use manifest::Status;
 use wasi::filesystem::memory::MemoryFileSystem;
 use wasi::filesystem::{Access, Descriptor, Directory, OpenFlags, Permissions};
 use wasi::{Command, Engine, Limits, Machine, Outcome, Output, Program};
@@ -49,12 +50,12 @@ fn wasi_machine() -> Machine {
     }
 }
 
-/// With a directory `/t` in memory, and the library's limits but for a shorter time.
+/// With a directory `/t` in memory, and limits below the library's.
 fn command(name: &str) -> Command {
     let files = MemoryFileSystem::new(machine().clock.clone(), QUOTA, 1).expect("a file system");
     Command::new(name)
         .preopen("/t", files.root(), Permissions::ReadWrite)
-        .limits(Limits::default().with_time(Duration::from_secs(5)))
+        .limits(Limits::default().with_memory(32 << 20).with_time(Duration::from_secs(5)))
 }
 
 fn run(program: &Program, name: &str) -> Output {
@@ -77,11 +78,11 @@ fn hostile_guests_end_and_the_next_one_runs() {
         let before = memory::stats();
         // What the test on the host compares with what it expects.
         let end = match Program::new(&Engine::new(), bytes) {
-            Err(refusal) => format!("refused: {refusal}"),
-            Ok(program) => match run(&program, &name).outcome {
-                Outcome::Exited(code) => format!("exit {code}"),
-                outcome => format!("{outcome}"),
-            },
+            Err(refusal) => Status::Error(refusal.to_string()),
+            Ok(program) => {
+                let output = executor::block_on(program.output(&wasi_machine(), command(&name)));
+                status(output.map(|output| output.outcome))
+            }
         };
         logger::write(format_args!("guest {name}: {end}\n"));
         check(&name);

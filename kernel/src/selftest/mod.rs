@@ -2,11 +2,17 @@
 //! allocator. `tests/tests/kernel.rs` boots them and reports each by its name.
 //!
 //! A test is registered where it stands by [`selftest!`], anywhere in the kernel, and fails by panicking. The report goes
-//! to the serial port: `selftest NAME` as one begins, `ok NAME` when it has passed, and `selftests done` at the end. On the
-//! command line, `selftest=PART` runs only those with PART in their names.
+//! to the serial port: `selftest NAME` as one begins, `ok NAME` when it has passed, and `selftests done` at the end. The
+//! section `.selftest.names` of the kernel's file has a line for each: so tests/tests/kernel.rs, which boots the machines
+//! and knows what it must find in them, misses none.
+//!
+//! On the command line, `selftest=PART` runs only those with PART in their names; `now=SECONDS` and `ram=MIB` are the
+//! host's date and the machine's memory; `entropy=none` says that there is no source of entropy; `fatal=WAY` ends the
+//! machine in one of the ways of the module `fatal`.
 
 mod devices;
 mod executor;
+mod fatal;
 mod faults;
 mod guests;
 mod intrinsics;
@@ -43,6 +49,11 @@ macro_rules! selftest {
                 name: concat!(module_path!(), "::", stringify!($name)),
                 run: $name,
             };
+            const LINE: &str = concat!(module_path!(), "::", stringify!($name), "\n");
+            // For the host, which reads them from the kernel's file.
+            #[used]
+            #[unsafe(link_section = ".selftest.names")]
+            static NAME: [u8; LINE.len()] = *LINE.as_bytes().first_chunk().unwrap();
         };
     )*};
 }
@@ -87,6 +98,9 @@ fn tests() -> &'static [SelfTest] {
 /// Runs the tests, and ends the machine with success if all passed (a failed one ends it at once).
 pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<dyn Clock>) -> ! {
     let machine = MACHINE.call_once(|| UnderTest { info, devices: Mutex::new(devices), stdio, clock });
+    if let Some(way) = machine.option("fatal") {
+        fatal::run(way);
+    }
     let wanted = machine.option("selftest");
     for test in tests() {
         let name = test.name.trim_start_matches("kernel::").trim_start_matches("selftest::");
