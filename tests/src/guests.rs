@@ -106,19 +106,23 @@ pub fn file(path: &Path) -> Result<Guest, String> {
     Ok(Guest { name: name_of(path), wasm, path: path.into(), expectation: PathBuf::new() })
 }
 
+/// Cargo, for what is built for another target: what the outer cargo was told about its own is none of its business.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
 fn rust() -> Result<Vec<Guest>, String> {
     let directory = sources().join("guests/rust");
     let target = output()?.join("rust");
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut cargo = cargo();
     cargo
         .current_dir(&directory)
         .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip1", "--target-dir"])
-        .arg(&target)
-        // What the outer cargo was told about the outer target is none of the guests' business.
-        .env_remove("CARGO_TARGET_DIR")
-        .env_remove("CARGO_BUILD_TARGET")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env_remove("RUSTFLAGS");
+        .arg(&target);
     run(&mut cargo)?;
     let modules = target.join("wasm32-wasip1/release");
     sources_in("guests/rust/src/bin", "rs")?
@@ -181,7 +185,11 @@ fn unfinished(path: &Path) -> Result<PathBuf, String> {
     Ok(path.with_extension(format!("{}.tmp", std::process::id())))
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a build.
+///
+/// # Errors
+/// When it fails: what it said.
+pub fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
         Ok(())

@@ -10,6 +10,8 @@ pub mod guests;
 pub mod host;
 pub mod hosted;
 pub mod hostile;
+pub mod kernel;
+pub mod machine;
 pub mod qemu;
 pub mod sabotage;
 pub mod tree;

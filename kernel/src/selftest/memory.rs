@@ -142,8 +142,8 @@ fn all_memory_can_be_used_and_comes_back() {
             }
         }
         assert!(len > memory::stats().total / 2, "{len} of {}", memory::stats().total);
-        // Every page of up to a gigabyte, else as many: the host need not have that much free.
-        let step = (len >> 18).next_multiple_of(4096).max(4096);
+        // Every page of up to half a gigabyte, else as many: the host need not have that much free.
+        let step = (len >> 17).next_multiple_of(4096).max(4096);
         for offset in (0..len).step_by(step) {
             // SAFETY: committed.
             unsafe { memory.base().add(offset).cast::<usize>().write(offset) };
