@@ -56,7 +56,7 @@ impl Program {
     /// [`Refusal`] says what is wrong, or what is missing here.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         refusal::check_header(wasm)?;
-        let rewritten = rewrite::rewrite(wasm)?;
+        let rewritten = rewrite::rewrite(wasm).map_err(|broken| refusal::explain_broken(wasm, broken))?;
         let Compiled { engine, module, tail_calls } =
             compile(engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
         growth::check(&rewritten.wasm)?;
@@ -253,11 +253,9 @@ fn new_memory(
     const PAGE: u64 = 64 << 10;
     const ADDRESSES: u64 = 4 << 30;
     let largest = ty.maximum().map_or(u64::MAX, |pages| pages.saturating_mul(PAGE));
-    let bytes = largest.min(limits.memory.unwrap_or(u64::MAX)).min(ADDRESSES);
-    let region = match (&machine.memories, usize::try_from(bytes)) {
-        (Some(memories), Ok(bytes)) if !ty.is_64() && bytes > 0 => {
-            memories.reserve(bytes - bytes % PAGE as usize)
-        }
+    let pages = largest.min(limits.memory.unwrap_or(u64::MAX)).min(ADDRESSES) / PAGE;
+    let region = match (&machine.memories, usize::try_from(pages * PAGE)) {
+        (Some(memories), Ok(bytes)) if !ty.is_64() && bytes > 0 => memories.reserve(bytes),
         _ => None,
     };
     let Some(region) = region.and_then(|region| store.data_mut().limiter.set_region(region)) else {

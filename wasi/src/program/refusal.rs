@@ -100,12 +100,15 @@ impl fmt::Display for Refusal {
 
 impl core::error::Error for Refusal {}
 
-impl From<Broken> for Refusal {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Truncated => Self::Truncated,
-            Broken::Malformed => Self::Invalid("a section's head is malformed".to_string()),
-        }
+/// Says why the sections of `wasm` cannot be walked.
+pub(super) fn explain_broken(wasm: &[u8], broken: Broken) -> Refusal {
+    match broken {
+        Broken::Truncated => Refusal::Truncated,
+        Broken::Malformed => Refusal::Invalid(
+            validate(wasm, WasmFeatures::all())
+                .err()
+                .unwrap_or_else(|| "its sections are malformed".to_string()),
+        ),
     }
 }
 

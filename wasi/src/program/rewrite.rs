@@ -39,6 +39,7 @@ pub(super) struct Rewritten {
 }
 
 mod id {
+    pub(super) const CUSTOM: u8 = 0;
     pub(super) const IMPORT: u8 = 2;
     pub(super) const FUNCTION: u8 = 3;
     pub(super) const MEMORY: u8 = 5;
@@ -47,16 +48,20 @@ mod id {
     pub(super) const CODE: u8 = 10;
 }
 
-/// One section: what it is, all of its bytes, and its content.
+/// The sections in the order that they must have, each at most once: 13 has the tags, 12 the number of data segments.
+const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
+
+/// One section: what it is, the custom sections in front of it, all of its bytes, and its content.
 struct Section<'a> {
     id: u8,
+    customs: &'a [u8],
     whole: &'a [u8],
     content: &'a [u8],
 }
 
 /// Applies the changes to a module whose first eight bytes have been checked.
 pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
-    let sections = sections(wasm)?;
+    let (sections, last_customs) = sections(wasm)?;
     let content = |id| sections.iter().find(|section| section.id == id).map(|section| section.content);
     if content(id::FUNCTION).is_some_and(|functions| functions != [0]) && content(id::CODE).is_none() {
         return Err(Broken::Truncated);
@@ -77,11 +82,10 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
     let mut start = None;
     let start_export = match content(id::START) {
         Some(function) => {
-            let mut name = String::from("sisal:start");
             let exports = content(id::EXPORT).unwrap_or_default();
-            while exports.windows(name.len()).any(|bytes| bytes == name.as_bytes()) {
-                name.push('\'');
-            }
+            // More of them in a row than any other name can have.
+            let apostrophes = exports.split(|&byte| byte != b'\'').map(<[u8]>::len).max().unwrap_or(0);
+            let name = String::from("sisal:start") + &"'".repeat(apostrophes.saturating_add(1));
             let mut entry = Vec::new();
             push_name(&mut entry, &name);
             entry.push(0x00);
@@ -97,6 +101,7 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
     let mut output = Vec::with_capacity(wasm.len().saturating_add(64));
     output.extend_from_slice(wasm.get(..HEADER).ok_or(Broken::Truncated)?);
     for section in &sections {
+        output.extend_from_slice(section.customs);
         let mut added = None;
         for (at, entry) in &mut additions {
             if section.id == *at {
@@ -129,22 +134,38 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
             push_section(&mut output, at, 1, &[], &entry);
         }
     }
+    output.extend_from_slice(last_customs);
     Ok(Rewritten { wasm: output, memory_imported, start })
 }
 
-/// Splits a binary into its sections.
-fn sections(wasm: &[u8]) -> Result<Vec<Section<'_>>, Broken> {
+/// Splits a binary into its sections, of which there are few, and the custom sections at its end. What is out of order or
+/// there twice is refused here: it might be a section that does not stay.
+fn sections<'w>(wasm: &'w [u8]) -> Result<(Vec<Section<'w>>, &'w [u8]), Broken> {
     let mut sections = Vec::new();
+    let mut order = ORDER.iter();
     let mut rest = wasm.get(HEADER..).ok_or(Broken::Truncated)?;
+    let mut customs = rest;
     while let [id, after_id @ ..] = rest {
         let (size, content) = read_u32(after_id)?;
         let size = usize::try_from(size).map_err(|_| Broken::Malformed)?;
         let (content, next) = content.split_at_checked(size).ok_or(Broken::Truncated)?;
-        let whole = rest.get(..rest.len().saturating_sub(next.len())).unwrap_or_default();
-        sections.push(Section { id: *id, whole, content });
+        if *id != id::CUSTOM {
+            if !order.any(|known| known == id) {
+                return Err(Broken::Malformed);
+            }
+            let until = |end: &[u8], bytes: &'w [u8]| bytes.get(..bytes.len().saturating_sub(end.len()));
+            let whole = until(next, rest).unwrap_or_default();
+            sections.push(Section {
+                id: *id,
+                customs: until(rest, customs).unwrap_or_default(),
+                whole,
+                content,
+            });
+            customs = next;
+        }
         rest = next;
     }
-    Ok(sections)
+    Ok((sections, customs))
 }
 
 /// A vector's count, and its entries.
@@ -233,6 +254,8 @@ mod tests {
             r#"(module (import "a" "b" (func)) (func (export "f")))"#,
             "(module (memory 1) (memory 1))",
             r#"(module (import "a" "m" (memory 1)) (@custom "c" "x"))"#,
+            r#"(module (@custom "a" (before first) "x") (@custom "b" (before first) "y")
+                (import "a" "b" (func)) (@custom "c" (after import) "z") (func))"#,
         ] {
             let wasm = wat::parse_str(wat).unwrap();
             assert_eq!(rewrite(&wasm).unwrap().wasm, wasm, "{wat}");
@@ -247,6 +270,31 @@ mod tests {
         assert_ne!(start, "sisal:start");
         let Some(ExternType::Func(ty)) = module.get_export(&start) else { panic!() };
         assert!(ty.params().is_empty());
+    }
+
+    #[test]
+    fn looking_for_a_free_name_takes_no_longer_than_the_names_are() {
+        let taken = std::format!("{}sisal:start{}", "x".repeat(100_000), "'".repeat(100_000));
+        let wat = std::format!(r#"(module (start $f) (func $f (export "{taken}")))"#);
+        let start = rewrite(&wat::parse_str(wat).unwrap()).unwrap().start.unwrap();
+        assert!(!taken.contains(&start));
+    }
+
+    #[test]
+    fn sections_that_are_there_twice_or_out_of_order_are_refused() {
+        let wasm = wat::parse_str("(module (memory 1) (func) (start 0))").unwrap();
+        let (sections, _) = sections(&wasm).unwrap();
+        for section in &sections {
+            assert_eq!(
+                rewrite(&[&wasm, section.whole].concat()).err(),
+                Some(Broken::Malformed),
+                "{}",
+                section.id
+            );
+            let twice = [&wasm[..HEADER], section.whole, section.whole, &wasm[HEADER..]].concat();
+            assert_eq!(rewrite(&twice).err(), Some(Broken::Malformed), "{}", section.id);
+        }
+        assert_eq!(rewrite(&[&wasm[..], &[14, 0]].concat()).err(), Some(Broken::Malformed));
     }
 
     #[test]

@@ -77,6 +77,16 @@ fn an_invalid_module_is_refused_with_the_place() {
 }
 
 #[test]
+fn a_memory_that_is_there_twice_is_refused_though_the_rewriter_takes_it_away() {
+    let wasm = wat::parse_str(r#"(module (memory 1) (func (export "_start")))"#).unwrap();
+    let memory = [5, 3, 1, 0, 1];
+    let at = wasm.windows(memory.len()).position(|bytes| bytes == memory).unwrap();
+    let twice = [&wasm[..at], &memory, &wasm[at..]].concat();
+    let Refusal::Invalid(message) = refusal(&twice) else { panic!() };
+    assert!(message.contains("section") && message.contains("at byte"), "{message}");
+}
+
+#[test]
 fn imports_that_are_not_wasi_are_named() {
     let import = |module: &str, item: &str| {
         refusal_of(&alloc::format!(r#"(module (import "{module}" "thing" {item}) (func (export "_start")))"#))
