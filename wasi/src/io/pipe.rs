@@ -7,7 +7,7 @@ use core::{
     mem,
     task::{Context, Poll, Waker},
 };
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 /// A pipe that holds up to `capacity` bytes (at least 1). Dropping the writer is the end of the stream for the reader,
 /// after what is still in the pipe; dropping the reader makes writing fail with [`Error::Pipe`].
@@ -51,16 +51,25 @@ struct Waiting {
     others: Vec<Waker>,
 }
 
+/// The most that wait at one end: far more than there is use for. Those who gave up (a guest that was ended) are still
+/// among them.
+const WAITING_MAX: usize = 1024;
+
 impl Waiting {
-    fn add(&mut self, task: &Context<'_>) {
+    /// Notes who waits. Gives those that are to be [woken](Self::wake): nobody, or when there are too many, all the others, who
+    /// come again if they still wait.
+    #[must_use]
+    fn add(&mut self, task: &Context<'_>) -> Self {
         let mut known = self.first.iter().chain(&self.others);
         if known.any(|waker| waker.will_wake(task.waker())) {
-            return;
+            return Self::default();
         }
+        let crowd = if self.others.len() < WAITING_MAX { Self::default() } else { mem::take(self) };
         match &mut self.first {
             Some(_) => self.others.push(task.waker().clone()),
             none => *none = Some(task.waker().clone()),
         }
+        crowd
     }
 
     /// Wakes all. Not under the pipe's lock: a waker may be the last to hold a task that holds an end of the
@@ -81,8 +90,8 @@ impl InputStream for PipeReader {
             if shared.writer.closed {
                 return Poll::Ready(Ok(0));
             }
-            shared.reader.waiting.add(task);
-            return Poll::Pending;
+            let crowd = shared.reader.waiting.add(task);
+            return pending(guard, crowd);
         }
         let (first, second) = shared.buffer.as_slices();
         let count = copy(buffer, first)
@@ -95,10 +104,10 @@ impl InputStream for PipeReader {
     }
 
     fn poll_readable(&self, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
-        let shared = &mut *self.shared.lock();
+        let mut shared = self.shared.lock();
         if shared.buffer.is_empty() && !shared.writer.closed {
-            shared.reader.waiting.add(task);
-            return Poll::Pending;
+            let crowd = shared.reader.waiting.add(task);
+            return pending(shared, crowd);
         }
         Poll::Ready(Ok(Readiness { bytes: shared.buffer.len() as u64, hangup: shared.writer.closed }))
     }
@@ -116,8 +125,8 @@ impl OutputStream for PipeWriter {
         }
         let room = shared.room();
         if room == 0 {
-            shared.writer.waiting.add(task);
-            return Poll::Pending;
+            let crowd = shared.writer.waiting.add(task);
+            return pending(guard, crowd);
         }
         let taken = buffer.get(..room).unwrap_or(buffer);
         if shared.buffer.try_reserve(taken.len()).is_err() {
@@ -131,11 +140,11 @@ impl OutputStream for PipeWriter {
     }
 
     fn poll_writable(&self, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
-        let shared = &mut *self.shared.lock();
+        let mut shared = self.shared.lock();
         let room = shared.room();
         if room == 0 && !shared.reader.closed {
-            shared.writer.waiting.add(task);
-            return Poll::Pending;
+            let crowd = shared.writer.waiting.add(task);
+            return pending(shared, crowd);
         }
         Poll::Ready(Ok(Readiness { bytes: room as u64, hangup: shared.reader.closed }))
     }
@@ -166,6 +175,13 @@ impl Drop for PipeWriter {
         drop(shared);
         readers.wake();
     }
+}
+
+/// Waits, and wakes those that were too many.
+fn pending<T>(shared: MutexGuard<'_, Shared>, crowd: Waiting) -> Poll<T> {
+    drop(shared);
+    crowd.wake();
+    Poll::Pending
 }
 
 /// Copies what fits.
@@ -272,6 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn those_who_gave_up_do_not_pile_up() {
+        let (reader, _writer) = pipe(8);
+        let waiters: Vec<_> = (0..4 * WAITING_MAX).map(|_| Arc::new(Wakes::default())).collect();
+        for waiter in &waiters {
+            let waker = waiter.clone().into();
+            assert!(reader.poll_read(&mut Context::from_waker(&waker), &mut [0]).is_pending());
+        }
+        let held = waiters.iter().filter(|waiter| Arc::strong_count(waiter) > 1).count();
+        assert!(held <= WAITING_MAX + 1, "{held}");
+        // Whoever was forgotten knows it.
+        let told = waiters.iter().filter(|waiter| waiter.0.load(Ordering::Relaxed) == 1).count();
+        assert_eq!(held + told, waiters.len());
+    }
+
+    #[test]
     fn a_waker_that_holds_the_other_end_is_no_deadlock() {
         /// A task that owns the reader, and is owned by its waker alone.
         struct Task(#[expect(dead_code, reason = "held, to be dropped")] PipeReader);
@@ -283,7 +314,7 @@ mod tests {
         let (reader, writer) = pipe(8);
         let shared = reader.shared.clone();
         let waker: Waker = Arc::new(Task(reader)).into();
-        shared.lock().reader.waiting.add(&Context::from_waker(&waker));
+        let _ = shared.lock().reader.waiting.add(&Context::from_waker(&waker));
         drop(waker);
         let task = &mut Context::from_waker(Waker::noop());
         assert_eq!(ready(writer.poll_write(task, b"x")), Ok(1));
