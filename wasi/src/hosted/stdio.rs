@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    io::{InputStream, OutputStream, PipeReader, Readiness, pipe},
+    io::{InputStream, OutputStream, PipeReader, PipeWriter, Readiness, pipe},
 };
 use alloc::{string::String, vec};
 use core::{
@@ -24,24 +24,31 @@ pub struct Stdin;
 
 static STDIN: LazyLock<PipeReader> = LazyLock::new(|| {
     let (reader, writer) = pipe(AHEAD);
-    let read_all = move || {
-        let mut buffer = vec![0; AHEAD];
-        // An error is the end, as it is for `cat`.
-        while let Ok(count @ 1..) = io::stdin().lock().read(&mut buffer) {
-            let mut rest = buffer.get(..count).unwrap_or_default();
-            while !rest.is_empty() {
-                match super::block_on(poll_fn(|task| writer.poll_write(task, rest))) {
-                    Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                    Err(_) => return,
-                }
-            }
-        }
-    };
-    if let Err(error) = thread::Builder::new().name(String::from("wasi-stdin")).spawn(read_all) {
+    let copy = move || copy(io::stdin(), &writer);
+    if let Err(error) = thread::Builder::new().name(String::from("wasi-stdin")).spawn(copy) {
         log::error!("no thread for stdin: {error}");
     }
     reader
 });
+
+/// Reads all there is into a pipe.
+fn copy(mut from: impl Read, to: &PipeWriter) {
+    let mut buffer = vec![0; AHEAD];
+    loop {
+        let mut rest = match from.read(&mut buffer) {
+            Ok(count @ 1..) => buffer.get(..count).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // An error is the end, as it is for `cat`.
+            Ok(0) | Err(_) => return,
+        };
+        while !rest.is_empty() {
+            match super::block_on(poll_fn(|task| to.poll_write(task, rest))) {
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(_) => return,
+            }
+        }
+    }
+}
 
 impl InputStream for Stdin {
     fn poll_read(&self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
@@ -90,3 +97,28 @@ macro_rules! output {
 }
 output!(Stdout, io::stdout);
 output!(Stderr, io::stderr);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::task::Waker;
+
+    #[test]
+    fn a_signal_does_not_end_stdin_and_an_error_does() {
+        let mut reads =
+            [Ok(3), Err(io::ErrorKind::Interrupted), Ok(2), Err(io::ErrorKind::Other), Ok(1)].into_iter();
+        struct Reads<'r>(&'r mut dyn Iterator<Item = core::result::Result<usize, io::ErrorKind>>);
+        impl Read for Reads<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let count = self.0.next().unwrap_or(Ok(0))?;
+                buffer[..count].fill(7);
+                Ok(count)
+            }
+        }
+        let (reader, writer) = pipe(10);
+        copy(Reads(&mut reads), &writer);
+        drop(writer);
+        let task = &mut Context::from_waker(Waker::noop());
+        assert_eq!(reader.poll_readable(task), Poll::Ready(Ok(Readiness { bytes: 5, hangup: true })));
+    }
+}
