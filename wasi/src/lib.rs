@@ -69,6 +69,7 @@ mod engine;
 pub mod error;
 pub mod filesystem;
 pub mod guest;
+mod heap;
 #[cfg(feature = "std")]
 pub mod hosted;
 pub mod io;

@@ -5,7 +5,7 @@
 //! starting directory. The work is bounded by [`PATH_MAX`] and [`SYMBOLIC_LINKS_MAX`].
 
 use super::{Kind, Name, Node};
-use crate::{Error, Result};
+use crate::{Error, Result, heap};
 use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 
 /// The longest path in bytes, the texts of all symbolic links on the way included (POSIX `PATH_MAX`).
@@ -13,6 +13,9 @@ pub const PATH_MAX: usize = 4096;
 
 /// How many symbolic links are followed in one path (POSIX `SYMLOOP_MAX`; Linux has 40 too).
 pub const SYMBOLIC_LINKS_MAX: usize = 40;
+
+/// A long path holds so many directories that the heap is asked again on the way.
+const HEAP_CHECKED_EVERY: usize = 64;
 
 /// What to do with the last component of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,8 @@ pub(super) fn resolve(start: &Arc<dyn Node>, path: &str, last: Last) -> Result<R
     let mut above: Vec<Arc<dyn Node>> = Vec::new();
     let mut directory = start.clone();
     let mut slash = false;
+    // For what this and its caller take of the heap.
+    heap::check()?;
     push(&mut texts, &mut budget, Cow::Borrowed(path))?;
 
     while let Some(text) = texts.last_mut() {
@@ -126,7 +131,12 @@ pub(super) fn resolve(start: &Arc<dyn Node>, path: &str, last: Last) -> Result<R
                 links = links.checked_sub(1).ok_or(Error::Loop)?;
                 push(&mut texts, &mut budget, Cow::Owned(node.read_link()?))?;
             }
-            Kind::Directory if !is_last => above.push(core::mem::replace(&mut directory, node)),
+            Kind::Directory if !is_last => {
+                above.push(core::mem::replace(&mut directory, node));
+                if above.len().is_multiple_of(HEAP_CHECKED_EVERY) {
+                    heap::check()?;
+                }
+            }
             kind if kind != Kind::Directory && (!is_last || slash) => return Err(Error::NotDirectory),
             _ => return Ok(Resolved { directory, name: Some(component), node: Some(node), slash }),
         }

@@ -1,7 +1,7 @@
 //! A file's bytes: sparse, in pages, over content that was there from the start.
 
-use super::quota::{Quota, probe_heap};
-use crate::{Error, Result};
+use super::quota::Quota;
+use crate::{Error, Result, heap};
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 /// Bytes in a page. What is stored is charged in whole pages.
@@ -105,7 +105,7 @@ impl Data {
             let mut page = Vec::new();
             page.try_reserve_exact(PAGE).map_err(|_| Error::NoMemory)?;
             page.resize(PAGE, 0);
-            probe_heap(PAGE)?;
+            heap::check()?;
             quota.charge(PAGE_U64)?;
             if index.saturating_mul(PAGE_U64) < self.content_len {
                 self.copy_content(&mut page, index * PAGE_U64);

@@ -1,7 +1,6 @@
-//! What an in-memory file system may use of the host's memory, and asking the heap before taking from it.
+//! What an in-memory file system may use of the host's memory.
 
 use crate::{Error, Result};
-use alloc::vec::Vec;
 use spin::Mutex;
 
 /// What a node costs besides its content: a file of no bytes is not free.
@@ -44,14 +43,4 @@ impl Quota {
     pub(super) fn limit(&self) -> u64 {
         self.limit
     }
-}
-
-/// Asks the heap whether it can still give `bytes`, so that it is not asked in vain by what cannot fail (nodes of a tree,
-/// reference counts), which would abort. [`Error::NoMemory`] when it cannot.
-pub(super) fn probe_heap(bytes: usize) -> Result<()> {
-    let mut probe = Vec::<u8>::new();
-    probe.try_reserve_exact(bytes).map_err(|_| Error::NoMemory)?;
-    // Else the compiler may take it that the allocation succeeds.
-    core::hint::black_box(&mut probe);
-    Ok(())
 }

@@ -6,19 +6,17 @@
 
 use super::{
     data::Data,
-    quota::{DIRECTORY_COST, ENTRY_COST, NODE_COST, Quota, probe_heap},
+    quota::{DIRECTORY_COST, ENTRY_COST, NODE_COST, Quota},
 };
 use crate::{
     Error, Result,
     filesystem::{Kind, Name},
+    heap,
     types::Nanoseconds,
 };
 use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 use hashbrown::HashMap;
 use spin::Mutex;
-
-/// More than the small allocations of any one change of the tree take together.
-const HEAP_RESERVE: usize = 8192;
 
 /// A file, a directory or a symbolic link.
 pub(super) struct Inode {
@@ -166,7 +164,7 @@ impl Tree {
             return Err(Error::Exists);
         }
         self.directories.try_reserve(1).map_err(|_| Error::NoMemory)?;
-        probe_heap(HEAP_RESERVE)?;
+        heap::check()?;
         let inode = self.new_inode(kind, target, data, now)?;
         self.link(directory, name, &inode, now)?;
         if kind == Kind::Directory {
@@ -186,7 +184,7 @@ impl Tree {
         if self.directory(directory.number)?.get(name).is_some() {
             return Err(Error::Exists);
         }
-        probe_heap(HEAP_RESERVE)?;
+        heap::check()?;
         self.quota.charge(entry_cost(name))?;
         self.directory_mut(directory.number)?.set(name, inode.clone());
         inode.count_link(1, now);
@@ -238,7 +236,7 @@ impl Tree {
         if is_directory && self.is_within(new_directory.number, inode.number) {
             return Err(Error::Invalid);
         }
-        probe_heap(HEAP_RESERVE)?;
+        heap::check()?;
         match &replaced {
             // Two names of one node: POSIX wants nothing to happen.
             Some(replaced) if Arc::ptr_eq(replaced, &inode) => return Ok(None),
