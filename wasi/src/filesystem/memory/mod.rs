@@ -50,7 +50,7 @@ impl MemoryFileSystem {
     /// system that one guest sees a number of its own.
     ///
     /// # Errors
-    /// [`Error::NoSpace`] for a quota that has no room for the root (half a KiB).
+    /// [`Error::NoSpace`] for a quota that has no room for the root (2 KiB).
     pub fn new(clock: Arc<dyn Clock>, quota: u64, device: u64) -> Result<Self> {
         let quota = Arc::new(Quota::new(quota));
         let now = clock.wall().unwrap_or(0);
