@@ -4,7 +4,7 @@
 pub use super::exceptions::{entry_of_vector, interrupt_stack_of_vector};
 
 use super::exceptions::Frame;
-use core::arch::naked_asm;
+use core::arch::{asm, naked_asm};
 use core::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use x86_64::registers::control::Cr2;
 
@@ -105,6 +105,24 @@ pub(super) fn is_expected(frame: &Frame) -> bool {
     if is_expected {
         EXPECTED.store(NONE, Ordering::Relaxed);
         TAKEN.store(expected, Ordering::Relaxed);
+        use_vector_registers();
     }
     is_expected
+}
+
+/// Changes every vector register, as a handler may: the way out of it has to restore them.
+fn use_vector_registers() {
+    // SAFETY: each register that is changed is named as an output.
+    unsafe {
+        asm!(
+            ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+            "pcmpeqd xmm\\n, xmm\\n",
+            ".endr",
+            out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+            out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+            out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+            out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+            options(nomem, nostack, preserves_flags)
+        );
+    }
 }
