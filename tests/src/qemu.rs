@@ -194,7 +194,7 @@ fn split_end(mut stderr: Vec<u8>, status: ExitStatus) -> Result<(Vec<u8>, End), 
         (Some(code::TRAP), Some(message)) => Ok((stderr, End::Trap(message))),
         (Some(code::LIMIT), Some(message)) => Ok((stderr, End::Limit(message))),
         (Some(code::FAILED), Some(message)) => Err(format!("sisal failed: {message}")),
-        (Some(255), Some(message)) => match exit_code(&message) {
+        (Some(_), Some(message)) => match exit_code(&message) {
             Some(code) => Ok((stderr, End::Exit(code))),
             None => Err(format!("sisal: {message}")),
         },

@@ -40,23 +40,28 @@ pub fn image(options: &Image) -> Result<(), Error> {
         let path = output.join(name);
         fs::write(&path, contents).map_err(writing(&path)).map(|()| path)
     };
-    let line = Machine {
-        kind: machine.machine,
-        accel: accel::pick(machine.accel)?,
-        ram: machine.ram,
-        kernel: &file("kernel", &kernel)?,
-        initrd: &file("initrd", &initrd)?,
-        log: Channel::File(output.join("log")),
-        log_level: given.log.unwrap_or(LevelFilter::Info),
-        ports: Ports {
-            stdin: Channel::Stdio,
-            stdout: Channel::File("/dev/stdout".into()),
-            stderr: Channel::File("/dev/stderr".into()),
-            status: Channel::File(output.join("status")),
-        },
-        shares: &[],
+    let accel = accel::pick(machine.accel)?;
+    let (kernel, initrd) = (file("kernel", &kernel)?, file("initrd", &initrd)?);
+    let line = |stdin| {
+        let machine = Machine {
+            kind: machine.machine,
+            accel,
+            ram: machine.ram,
+            kernel: &kernel,
+            initrd: &initrd,
+            log: Channel::File(output.join("log")),
+            log_level: given.log.unwrap_or(LevelFilter::Info),
+            ports: Ports {
+                stdin,
+                stdout: Channel::Append("/dev/stdout".into()),
+                stderr: Channel::Append("/dev/stderr".into()),
+                status: Channel::File(output.join("status")),
+            },
+            shares: &[],
+        };
+        machine.arguments()
     };
-    println!("qemu-system-x86_64 {}", shell_line(line.arguments()));
+    println!("qemu-system-x86_64 {}", shell_line(&line(Channel::Terminal), &line(Channel::Stdin)));
     Ok(())
 }
 
@@ -65,12 +70,32 @@ fn writing(path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
     move |cause| Error::File { action: "write", path: path.clone(), cause }
 }
 
-/// Arguments as they are typed in a shell.
-fn shell_line(arguments: Vec<OsString>) -> String {
+/// Arguments as they are typed in a shell, for a machine whose standard input is a terminal, and one for which it is not.
+fn shell_line(terminal: &[OsString], other: &[OsString]) -> String {
     // No argument has a NUL in it: none came from anywhere that could hold one.
-    let quote = |argument: OsString| match shlex::try_quote(&argument.to_string_lossy()) {
+    let quote = |argument: &OsString| match shlex::try_quote(&argument.to_string_lossy()) {
         Ok(quoted) => quoted.into_owned(),
         Err(shlex::QuoteError::Nul | _) => argument.to_string_lossy().into_owned(),
     };
-    arguments.into_iter().map(quote).collect::<Vec<_>>().join(" ")
+    let either = |(terminal, other)| {
+        let (if_terminal, if_other) = (quote(terminal), quote(other));
+        if terminal == other {
+            if_terminal
+        } else {
+            format!("$([ -t 0 ] && echo {if_terminal} || echo {if_other})")
+        }
+    };
+    terminal.iter().zip(other).map(either).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_for_a_shell() {
+        let line = |last: &str| ["-m", "it's", last].map(OsString::from);
+        let text = shell_line(&line("a"), &line("b"));
+        assert_eq!(text, r#"-m "it's" $([ -t 0 ] && echo a || echo b)"#);
+    }
 }

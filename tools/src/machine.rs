@@ -96,7 +96,6 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
     drop(qemu_side);
 
     let system = |action| move |cause| Error::System { action, cause };
-    relay::send_stdin(stdin).map_err(system("use standard input"))?;
     let stdout = relay::receive(stdout, io::stdout()).map_err(system("use standard output"))?;
     let stderr = relay::receive(stderr, io::stderr()).map_err(system("use standard error"))?;
     let show_log = settings.log.is_some();
@@ -113,7 +112,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         }
     });
 
-    let end = listen(&events, settings.timeout);
+    let end = listen(&events, settings.timeout, stdin);
     if end.is_err() {
         qemu.end();
     }
@@ -127,6 +126,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         Err(Fault::Silent) => return Err(Error::Silent { seconds: FIRST_WORD.as_secs(), log: log() }),
         Err(Fault::Stuck) => return Err(Error::Stuck { seconds: LAST_WORD.as_secs(), log: log() }),
         Err(Fault::Version(version)) => return Err(Error::KernelVersion(version)),
+        Err(Fault::Stdin(cause)) => return Err(system("use standard input")(cause)),
         Err(Fault::Status(error)) => return Err(Error::Status(error, log())),
     };
     for stream in [stdout, stderr] {
@@ -153,10 +153,18 @@ enum Fault {
     Version(u32),
     /// It says what is no status.
     Status(ParseStatusError),
+    /// Our standard input cannot be used.
+    Stdin(io::Error),
 }
 
-/// Listens until the machine's end, and returns the last that the kernel said of the program.
-fn listen(events: &Receiver<Event>, timeout: Option<Duration>) -> Result<Option<Status>, Fault> {
+/// Listens until the machine's end, and returns the last that the kernel said of the program. When the program asks for
+/// its standard input, it gets it, through `stdin`: what it does not ask for is left to whoever shares ours.
+fn listen(
+    events: &Receiver<Event>,
+    timeout: Option<Duration>,
+    stdin: UnixStream,
+) -> Result<Option<Status>, Fault> {
+    let mut stdin = Some(stdin);
     let mut patience = Some((FIRST_WORD, Fault::Silent));
     let mut last = None;
     loop {
@@ -174,6 +182,11 @@ fn listen(events: &Receiver<Event>, timeout: Option<Duration>) -> Result<Option<
                 patience = timeout.map(|time| (time.saturating_add(LAST_WORD), Fault::Stuck));
             }
             Ok(Event::Status(Ok(Status::Ready(version)))) => return Err(Fault::Version(version)),
+            Ok(Event::Status(Ok(Status::Stdin))) => {
+                if let Some(stdin) = stdin.take() {
+                    relay::send_stdin(stdin).map_err(Fault::Stdin)?;
+                }
+            }
             Ok(Event::Status(Ok(status))) => {
                 last = Some(status);
                 patience = Some((LAST_WORD, Fault::Stuck));

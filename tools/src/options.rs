@@ -30,7 +30,9 @@ const RUN_USAGE: &str = "sisal run [OPTIONS] [PROGRAM.wasm [ARGS]...]";
 const RUN_AFTER_HELP: &str = "\
 Options after PROGRAM.wasm belong to the program.
 
-Exit status: the program's own, or
+PROGRAM.wasm may be `-`: the program is read from standard input.
+
+Exit status: the lowest 8 bits of the program's own, or
   125  sisal failed: QEMU is missing, the machine did not start, ...
   126  the file is not a program that can be run
   127  the file cannot be read
@@ -59,7 +61,11 @@ pub struct Run {
 
 /// `sisal image`
 #[derive(Args)]
-#[command(after_help = "Arguments of the program that begin with a dash come after `--`.")]
+#[command(after_help = "\
+Arguments of the program that begin with a dash come after `--`.
+
+The printed command's exit status is 0 if the program's is, and else another; the last line of DIR/status says
+more. The kernel's log is in DIR/log.")]
 pub struct Image {
     /// What the program is given.
     #[command(flatten)]
@@ -115,8 +121,8 @@ pub struct MachineOptions {
     /// The kind of machine
     #[arg(long, value_name = "KIND", value_enum, default_value_t = MachineKind::Microvm)]
     pub machine: MachineKind,
-    /// The machine's memory
-    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "512M")]
+    /// The machine's memory, at least 8M
+    #[arg(long, value_name = "SIZE", value_parser = ram, default_value = "512M")]
     pub ram: u64,
     /// How the machine's processor is realised
     #[arg(long, value_name = "ACCEL", value_enum, default_value_t = AccelChoice::Auto, env = "SISAL_ACCEL")]
@@ -224,6 +230,26 @@ fn size(value: &str) -> Result<u64, parse_size::Error> {
     parse_size::Config::new().with_binary().parse_size(value)
 }
 
+/// Below this no kernel fits beside a program.
+const LEAST_RAM: u64 = 8 << 20;
+
+/// The size of a machine's memory.
+fn ram(value: &str) -> Result<u64, RamError> {
+    let bytes = size(value)?;
+    if bytes < LEAST_RAM { Err(RamError::TooLittle) } else { Ok(bytes) }
+}
+
+/// Why a value of `--ram` is refused.
+#[derive(Debug, thiserror::Error)]
+enum RamError {
+    /// It is no size.
+    #[error(transparent)]
+    Size(#[from] parse_size::Error),
+    /// No machine runs with it.
+    #[error("a machine needs at least {} MiB", LEAST_RAM >> 20)]
+    TooLittle,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, error::ErrorKind};
@@ -326,6 +352,8 @@ mod tests {
         assert_eq!(run.machine.machine, MachineKind::Q35);
         for (option, value) in [
             ("--memory", "lots"),
+            ("--ram", "0"),
+            ("--ram", "7M"),
             ("--timeout", "5"),
             ("--timeout", "1 parsec"),
             ("--log", "loud"),

@@ -22,13 +22,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads the program at `path`. Its own name is `argv0`, or else the file's name, without directories.
+    /// Reads the program at `path`, or from the standard input if that is `-`. Its own name is `argv0`, or else the file's name, without directories.
     ///
     /// # Errors
     ///
     /// The file cannot be read or its name is none.
     pub fn read(path: &str, args: &[String], argv0: Option<String>) -> Result<Self, Error> {
-        let module = fs::read(path).map_err(|cause| Error::Program { path: path.into(), cause })?.into();
+        let file = if path == "-" { "/dev/stdin" } else { path };
+        let module = fs::read(file).map_err(|cause| Error::Program { path: path.into(), cause })?.into();
         let name = argv0.or_else(|| Some(Path::new(path).file_name()?.to_str()?.to_owned()));
         let name = name.ok_or_else(|| Error::ProgramName(path.into()))?;
         Ok(Self { module, args: [name].into_iter().chain(args.iter().cloned()).collect() })

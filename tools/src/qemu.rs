@@ -48,9 +48,13 @@ pub struct Ports<T> {
 pub enum Channel {
     /// A connected stream socket that QEMU inherits.
     Socket(RawFd),
-    /// QEMU's standard input and output.
-    Stdio,
-    /// A file that is appended to.
+    /// QEMU's standard input, which is no terminal: QEMU would make it raw, with no echo, end of line or end of file.
+    Stdin,
+    /// The terminal that QEMU is started from, left as it is.
+    Terminal,
+    /// A file that is appended to, as the standard output is.
+    Append(PathBuf),
+    /// A file that is written anew.
     File(PathBuf),
 }
 
@@ -158,8 +162,10 @@ impl CommandLine {
     fn channel(&mut self, id: &str, channel: Channel) {
         match channel {
             Channel::Socket(fd) => self.option("-chardev", format!("socket,id={id},fd={fd}")),
-            Channel::Stdio => self.option("-chardev", format!("stdio,id={id},signal=on")),
-            Channel::File(path) => self.path("-chardev", &format!("file,id={id},append=on,path="), &path),
+            Channel::Stdin => self.option("-chardev", format!("stdio,id={id},signal=on")),
+            Channel::Terminal => self.option("-chardev", format!("pipe,id={id},path=/dev/tty")),
+            Channel::Append(path) => self.path("-chardev", &format!("file,id={id},append=on,path="), &path),
+            Channel::File(path) => self.path("-chardev", &format!("file,id={id},path="), &path),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! `sisal run`.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use manifest::{Source, Status};
+use manifest::{Source, Status, Terminals};
 
 use crate::accel;
 use crate::archive;
@@ -32,6 +32,11 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
     if given.dirs.len() > most {
         return Err(Error::TooManyDirs { most, machine: machine.machine });
     }
+    manifest.terminals = Terminals {
+        stdin: io::stdin().is_terminal(),
+        stdout: io::stdout().is_terminal(),
+        stderr: io::stderr().is_terminal(),
+    };
     let mut shares = Vec::new();
     for (number, dir) in given.dirs.iter().enumerate() {
         let tag = format!("dir{number}");
@@ -68,15 +73,19 @@ fn in_memory(contents: &[u8]) -> Result<File, Error> {
 /// Says what is to be said of the program's end, and gives its exit code.
 fn report(name: &str, status: Status) -> ExitCode {
     let (message, code) = match status {
-        Status::Exit(code) => match u8::try_from(code) {
-            Ok(code) => return code.into(),
-            Err(_) => (format!("exit code {code} is more than a process can have"), 255),
-        },
-        Status::Trap(message) => (format!("trap: {message}"), 134),
+        Status::Exit(code) => {
+            // What any process can pass on.
+            let [low, ..] = code.to_le_bytes();
+            if code == u32::from(low) {
+                return low.into();
+            }
+            (format!("exit code {code} has more than 8 bits: the lowest 8, {low}, are passed on"), low)
+        }
+        Status::Trap(message) => (message, 134),
         Status::Limit(message) => (message, 137),
         Status::Error(message) => (message, 126),
         // The machine is not over with it.
-        Status::Ready(_) => ("the kernel did not say how it ended".into(), 125),
+        Status::Ready(_) | Status::Stdin => ("the kernel did not say how it ended".into(), 125),
     };
     eprintln!("sisal: {name}: {message}");
     code.into()
@@ -92,7 +101,8 @@ mod tests {
             (Status::Exit(0), 0),
             (Status::Exit(3), 3),
             (Status::Exit(255), 255),
-            (Status::Exit(256), 255),
+            (Status::Exit(256), 0),
+            (Status::Exit(u32::MAX), 255),
             (Status::Trap("x".into()), 134),
             (Status::Limit("x".into()), 137),
             (Status::Error("x".into()), 126),

@@ -78,14 +78,14 @@ fn end(child: &mut Child) -> Option<i32> {
 
 #[test]
 fn the_program_s_end_is_sisal_s() {
-    assert_eq!(says("echo 'ready 1' >&$status; echo 'exit 0' >&$status"), (String::new(), Some(0)));
-    assert_eq!(says("echo 'ready 1' >&$status; echo 'exit 42' >&$status"), (String::new(), Some(42)));
+    assert_eq!(says("echo 'ready 2' >&$status; echo 'exit 0' >&$status"), (String::new(), Some(0)));
+    assert_eq!(says("echo 'ready 2' >&$status; echo 'exit 42' >&$status"), (String::new(), Some(42)));
     for (line, message, code) in [
-        (r"trap one\ntwo", "sisal: tour: trap: one\ntwo\n", 134),
+        (r"trap one\ntwo", "sisal: tour: one\ntwo\n", 134),
         ("limit too long", "sisal: tour: too long\n", 137),
         ("error not wasm", "sisal: tour: not wasm\n", 126),
     ] {
-        let script = format!("echo 'ready 1' >&$status; echo '{line}' >&$status; exit 33");
+        let script = format!("echo 'ready 2' >&$status; echo '{line}' >&$status; exit 33");
         assert_eq!(says(&script), (message.into(), Some(code)));
     }
 }
@@ -95,7 +95,7 @@ fn the_streams_are_the_program_s() {
     let bytes: Vec<u8> =
         (0..20_000_000u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut run = run(
-        "echo 'ready 1' >&$status; echo error >&$stderr; cat <&$stdin >&$stdout; echo 'exit 3' >&$status",
+        "echo 'ready 2' >&$status; echo error >&$stderr; echo stdin >&$status; cat <&$stdin >&$stdout; echo 'exit 3' >&$status",
     );
     let mut child = run.command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -109,8 +109,21 @@ fn the_streams_are_the_program_s() {
 }
 
 #[test]
+fn input_that_the_program_does_not_ask_for_is_left_alone() {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    writer.write_all(b"for others").unwrap();
+    drop(writer);
+    let mut run = run("echo 'ready 2' >&$status; echo 'exit 0' >&$status");
+    run.command.stdin(reader.try_clone().unwrap());
+    assert_eq!(run.output().status.code(), Some(0));
+    let mut left = String::new();
+    reader.read_to_string(&mut left).unwrap();
+    assert_eq!(left, "for others");
+}
+
+#[test]
 fn nothing_waits_for_more_input() {
-    let mut run = run("echo 'exit 0' >&$status");
+    let mut run = run("echo stdin >&$status; echo 'exit 0' >&$status");
     let mut child = run.command.stdin(Stdio::piped()).spawn().unwrap();
     let stdin = child.stdin.take();
     assert_eq!(end(&mut child), Some(0));
@@ -120,7 +133,7 @@ fn nothing_waits_for_more_input() {
 #[test]
 fn a_reader_that_is_gone_is_gone_for_the_program() {
     // `yes` ends when it cannot write.
-    let mut run = run("echo 'ready 1' >&$status; yes >&$stdout; echo 'exit 5' >&$status");
+    let mut run = run("echo 'ready 2' >&$status; yes >&$stdout; echo 'exit 5' >&$status");
     let mut child = run.command.spawn().unwrap();
     child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
     assert_eq!(end(&mut child), Some(5));
@@ -131,7 +144,7 @@ fn a_reader_that_is_gone_is_gone_for_the_program() {
 
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
-    let mut run = run("echo 'ready 1' >&$status; echo x >&$stdout; echo 'exit 0' >&$status");
+    let mut run = run("echo 'ready 2' >&$status; echo x >&$stdout; echo 'exit 0' >&$status");
     run.command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let output = run.output();
     assert_eq!(output.status.code(), Some(125));

@@ -12,7 +12,7 @@ extern crate alloc;
 mod manifest;
 mod status;
 
-pub use manifest::{Error, FORMAT_VERSION, Limits, Manifest, Mount, Source};
+pub use manifest::{Error, FORMAT_VERSION, Limits, Manifest, Mount, Source, Terminals};
 pub use status::{ParseStatusError, Status};
 
 use alloc::{format, string::String};
@@ -30,7 +30,9 @@ pub fn root_path(root: u32) -> String {
 
 /// Names of the virtio-serial ports (VIRTIO 1.2, 5.3.6.2.6, VIRTIO_CONSOLE_PORT_NAME).
 pub mod port {
-    /// Host to guest: the program's standard input. The port closing on the host's side is the end of file.
+    /// Host to guest: the program's standard input. The port closing on the host's side is the end of file. The
+    /// program first asks for it when [`Status::Stdin`](crate::Status::Stdin) says so: a host that others share its
+    /// own input with sends nothing before that.
     pub const STDIN: &str = "org.sisal.stdin";
     /// Guest to host: the program's standard output. The port closing on the host's side is a broken pipe.
     pub const STDOUT: &str = "org.sisal.stdout";
@@ -44,8 +46,8 @@ pub mod port {
 /// of the `log` crate's levels. The log begins before the archive is found, so the [`Manifest`] is no place for it.
 pub const LOG_ARGUMENT: &str = "log=";
 
-/// QEMU's `isa-debug-exit` device, with which the kernel ends the machine. Writing `v` ends QEMU with exit code
-/// `v << 1 | 1`.
+/// QEMU's `isa-debug-exit` device, with which the kernel ends the machine, but for a program that ended with exit code
+/// 0: that powers the machine off, and QEMU's exit code is 0 too. Writing `v` ends QEMU with exit code `v << 1 | 1`.
 pub mod debug_exit {
     /// The device's I/O port (`iobase=`).
     pub const PORT: u16 = 0x501;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
 /// or a tool built before the change would misread.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,20 @@ pub struct Manifest {
     pub mounts: Vec<Mount>,
     /// What the program may use at most.
     pub limits: Limits,
+    /// Which of the program's standard streams lead to a person.
+    pub terminals: Terminals,
+}
+
+/// Which of a program's standard streams are terminals: what `isatty` answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Terminals {
+    /// Standard input.
+    pub stdin: bool,
+    /// Standard output.
+    pub stdout: bool,
+    /// Standard error.
+    pub stderr: bool,
 }
 
 /// A directory that the program is given (a preopen).
@@ -78,9 +92,16 @@ pub enum Error {
 }
 
 impl Manifest {
-    /// A program with these arguments and nothing else: no environment, no directories, no limits.
+    /// A program with these arguments and nothing else: no environment, no directories, no limits, no terminals.
     pub fn new(args: Vec<String>) -> Self {
-        Self { version: FORMAT_VERSION, args, env: Vec::new(), mounts: Vec::new(), limits: Limits::default() }
+        Self {
+            version: FORMAT_VERSION,
+            args,
+            env: Vec::new(),
+            mounts: Vec::new(),
+            limits: Limits::default(),
+            terminals: Terminals::default(),
+        }
     }
 
     /// The manifest as the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH).
@@ -135,7 +156,7 @@ impl core::error::Error for Error {
 
 #[cfg(test)]
 mod tests {
-    use alloc::{string::ToString, vec};
+    use alloc::{format, string::ToString, vec};
 
     use super::*;
 
@@ -153,6 +174,7 @@ mod tests {
                 },
             ],
             limits: Limits { memory: Some(u64::MAX), timeout: Some(Duration::from_nanos(1_500_000_001)) },
+            terminals: Terminals { stdin: true, stdout: false, stderr: true },
             ..Manifest::new(Vec::new())
         }
     }
@@ -176,7 +198,8 @@ mod tests {
     fn what_is_no_manifest_is_refused() {
         let mut cut = full().encode().unwrap();
         cut.pop();
-        for bytes in [&cut[..], b"", b"{}", b"\xff", br#"{"version":1}"#] {
+        let header_alone = format!("{{\"version\":{FORMAT_VERSION}}}");
+        for bytes in [&cut[..], b"", b"{}", b"\xff", header_alone.as_bytes()] {
             assert!(matches!(Manifest::decode(bytes), Err(Error::Json(_))), "{bytes:?}");
         }
     }

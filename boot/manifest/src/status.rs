@@ -4,7 +4,7 @@ use alloc::{borrow::Cow, string::String};
 use core::{fmt, str::FromStr};
 
 /// A line that the kernel writes on [`port::STATUS`](crate::port::STATUS): one [`Ready`](Self::Ready) as soon as the
-/// port is open, then one of the others, which is the last.
+/// port is open, then perhaps one [`Stdin`](Self::Stdin), then one of the others, which is the last.
 ///
 /// [`Display`](fmt::Display) writes the line without the newline that ends it, and [`FromStr`] reads it. A
 /// message with several lines stays one line on the wire: its newlines and backslashes are escaped.
@@ -12,9 +12,11 @@ use core::{fmt, str::FromStr};
 pub enum Status {
     /// The kernel is up. The number is its [`FORMAT_VERSION`](crate::FORMAT_VERSION).
     Ready(u32),
+    /// The program has asked for its standard input for the first time.
+    Stdin,
     /// The program ended with this exit code: `proc_exit`, or 0 when `_start` returned.
     Exit(u32),
-    /// The program trapped.
+    /// The program trapped. As all messages, this is a whole sentence.
     Trap(String),
     /// The program reached one of its limits.
     Limit(String),
@@ -30,6 +32,7 @@ impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready(version) => write!(f, "ready {version}"),
+            Self::Stdin => f.write_str("stdin"),
             Self::Exit(code) => write!(f, "exit {code}"),
             Self::Trap(message) => write!(f, "trap {}", escape(message)),
             Self::Limit(message) => write!(f, "limit {}", escape(message)),
@@ -43,6 +46,9 @@ impl FromStr for Status {
 
     fn from_str(line: &str) -> Result<Self, ParseStatusError> {
         let fault = || ParseStatusError(line.into());
+        if line == "stdin" {
+            return Ok(Self::Stdin);
+        }
         let (kind, rest) = line.split_once(' ').ok_or_else(fault)?;
         let number = || rest.parse().map_err(|_| fault());
         let message = || unescape(rest).ok_or_else(fault);
@@ -99,6 +105,7 @@ mod tests {
     fn every_status_is_one_line_and_is_read_back() {
         let statuses = [
             Status::Ready(1),
+            Status::Stdin,
             Status::Exit(0),
             Status::Exit(u32::MAX),
             Status::Trap("unreachable".into()),
@@ -121,9 +128,18 @@ mod tests {
 
     #[test]
     fn other_lines_are_refused() {
-        for line in
-            ["", "exit", "exit ", "exit x", "exit -1", "exit 4294967296", "boo 1", "trap \\", "trap \\x"]
-        {
+        for line in [
+            "",
+            "stdin ",
+            "exit",
+            "exit ",
+            "exit x",
+            "exit -1",
+            "exit 4294967296",
+            "boo 1",
+            "trap \\",
+            "trap \\x",
+        ] {
             let error = line.parse::<Status>().unwrap_err();
             assert!(error.to_string().contains("not a status line"), "{line:?}");
         }

@@ -64,17 +64,21 @@ pub fn run(info: &'static BootInfo) -> ! {
 /// Runs what the initrd asks for, reports how it ended, and ends the machine.
 #[cfg_attr(feature = "selftest", expect(dead_code, reason = "the tests run instead"))]
 fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, clock: Arc<dyn Clock>) -> ! {
-    let code = executor::block_on(async {
+    let (status, code) = executor::block_on(async {
         stdio.report(&Status::Ready(manifest::FORMAT_VERSION)).await;
         let status = match program(info, &mut devices, &stdio, &clock).await {
             Ok(outcome) => status(Ok(outcome)),
             Err(Error::Start(error)) => status(Err(error)),
             Err(error) => Status::Error(error.to_string()),
         };
-        stdio.finish(&status).await
+        let code = stdio.finish(&status).await;
+        (status, code)
     });
     log::debug!("the machine ends");
-    arch::exit(code)
+    match status {
+        Status::Exit(0) => arch::power_off(code),
+        _ => arch::exit(code),
+    }
 }
 
 /// Runs the program that the initrd holds.
@@ -96,12 +100,13 @@ async fn program(
     };
     let mut shares = start(devices, DeviceType::_9P, P9::new);
     let mut arguments = manifest.args.into_iter();
+    let stdio = stdio.with_terminals(manifest.terminals);
     let limits = Limits::unlimited().with_memory(manifest.limits.memory).with_time(manifest.limits.timeout);
     let mut command = Command::new(arguments.next().unwrap_or_default())
         .args(arguments)
-        .stdin(stdio.stdin.clone())
-        .stdout(stdio.stdout.clone())
-        .stderr(stdio.stderr.clone())
+        .stdin(stdio.stdin)
+        .stdout(stdio.stdout)
+        .stderr(stdio.stderr)
         .limits(limits);
     for (name, value) in manifest.env {
         command = command.env(name, value);

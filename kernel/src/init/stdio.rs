@@ -1,5 +1,8 @@
 //! The program's standard streams and the kernel's status line: ports of the virtio console, where the machine has them,
 //! else the serial port that has the log.
+//!
+//! The host is told when the program first asks for its standard input, and sends nothing before that: what a program
+//! never reads is left to whoever shares the host's input, as the next command of a script.
 
 use super::exit_code;
 use crate::{
@@ -9,10 +12,11 @@ use crate::{
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::{
     future::poll_fn,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use log::Level;
-use manifest::{Status, debug_exit, port};
+use manifest::{Status, Terminals, debug_exit, port};
+use spin::Mutex;
 use wasi::io::{BytesInput, InputStream, OutputStream, Readiness};
 
 /// The streams.
@@ -48,11 +52,34 @@ impl Stdio {
             let port = port.inspect_err(|error| log::error!("port {}: {error}", port::STDIN)).ok()??;
             Some(Arc::new(port) as Arc<dyn InputStream>)
         });
+        let status = output(port::STATUS);
+        let stdin = match (stdin, &status) {
+            (Some(stdin), Some(status)) => Arc::new(Announced::new(stdin, status.clone())),
+            (stdin, _) => stdin.unwrap_or_else(|| Arc::new(BytesInput::empty())),
+        };
         Self {
-            stdin: stdin.unwrap_or_else(|| Arc::new(BytesInput::empty())),
+            stdin,
             stdout: output(port::STDOUT).unwrap_or_else(|| Arc::new(SerialPort)),
             stderr: output(port::STDERR).unwrap_or_else(|| Arc::new(SerialPort)),
-            status: output(port::STATUS),
+            status,
+        }
+    }
+
+    /// The same streams, saying of themselves that they are `terminals`.
+    pub fn with_terminals(&self, terminals: Terminals) -> Self {
+        Self {
+            stdin: if terminals.stdin { Arc::new(Terminal(self.stdin.clone())) } else { self.stdin.clone() },
+            stdout: if terminals.stdout {
+                Arc::new(Terminal(self.stdout.clone()))
+            } else {
+                self.stdout.clone()
+            },
+            stderr: if terminals.stderr {
+                Arc::new(Terminal(self.stderr.clone()))
+            } else {
+                self.stderr.clone()
+            },
+            status: self.status.clone(),
         }
     }
 
@@ -65,7 +92,7 @@ impl Stdio {
             }
             None => {
                 let level = match status {
-                    Status::Ready(_) | Status::Exit(_) => Level::Info,
+                    Status::Ready(_) | Status::Stdin | Status::Exit(_) => Level::Info,
                     Status::Trap(_) | Status::Limit(_) | Status::Error(_) => Level::Error,
                 };
                 log::log!(level, "{status}");
@@ -112,5 +139,85 @@ impl OutputStream for SerialPort {
 
     fn poll_writable(&self, _: &mut Context<'_>) -> Poll<wasi::Result<Readiness>> {
         Poll::Ready(Ok(Readiness { bytes: 4096, hangup: false }))
+    }
+}
+
+/// An input that tells the host before it is waited for the first time.
+struct Announced {
+    input: Arc<dyn InputStream>,
+    status: Arc<dyn OutputStream>,
+    /// What has not been told yet.
+    rest: Mutex<Vec<u8>>,
+}
+
+impl Announced {
+    fn new(input: Arc<dyn InputStream>, status: Arc<dyn OutputStream>) -> Self {
+        Self { input, status, rest: Mutex::new(format!("{}\n", Status::Stdin).into_bytes()) }
+    }
+
+    fn poll_announce(&self, task: &mut Context<'_>) -> Poll<()> {
+        let mut rest = self.rest.lock();
+        while !rest.is_empty() {
+            match self.status.poll_write(task, &rest) {
+                Poll::Ready(Ok(written)) => {
+                    let written = written.min(rest.len());
+                    rest.drain(..written);
+                }
+                // A host that does not listen has nothing to wait for.
+                Poll::Ready(Err(_)) => rest.clear(),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl InputStream for Announced {
+    fn poll_read(&self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<wasi::Result<usize>> {
+        if buffer.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        ready!(self.poll_announce(task));
+        self.input.poll_read(task, buffer)
+    }
+
+    fn poll_readable(&self, task: &mut Context<'_>) -> Poll<wasi::Result<Readiness>> {
+        ready!(self.poll_announce(task));
+        self.input.poll_readable(task)
+    }
+}
+
+/// A stream with a person at its other end.
+struct Terminal<T: ?Sized>(Arc<T>);
+
+impl InputStream for Terminal<dyn InputStream> {
+    fn poll_read(&self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<wasi::Result<usize>> {
+        self.0.poll_read(task, buffer)
+    }
+
+    fn poll_readable(&self, task: &mut Context<'_>) -> Poll<wasi::Result<Readiness>> {
+        self.0.poll_readable(task)
+    }
+
+    fn is_terminal(&self) -> bool {
+        true
+    }
+}
+
+impl OutputStream for Terminal<dyn OutputStream> {
+    fn poll_write(&self, task: &mut Context<'_>, buffer: &[u8]) -> Poll<wasi::Result<usize>> {
+        self.0.poll_write(task, buffer)
+    }
+
+    fn poll_writable(&self, task: &mut Context<'_>) -> Poll<wasi::Result<Readiness>> {
+        self.0.poll_writable(task)
+    }
+
+    fn poll_flush(&self, task: &mut Context<'_>) -> Poll<wasi::Result<()>> {
+        self.0.poll_flush(task)
+    }
+
+    fn is_terminal(&self) -> bool {
+        true
     }
 }
