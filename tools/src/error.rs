@@ -27,9 +27,12 @@ pub enum Error {
         /// Why.
         cause: io::Error,
     },
-    /// A directory that was named is something else.
-    #[error("cannot share `{}`: it is not a directory", .0.display())]
-    NotADirectory(PathBuf),
+    /// What the machine starts with does not fit into its memory.
+    #[error("{} MiB of memory are too little for this program and its files; give the machine more with --ram", ram >> 20)]
+    TooLittleRam {
+        /// Bytes that it was to have.
+        ram: u64,
+    },
     /// The machine has no room for so many directories.
     #[error(
         "a machine of the kind {machine:?} has room for {most} directories; share one that has the others in it"

@@ -74,6 +74,14 @@ pub fn memory_file() -> Result<File, Error> {
 ///
 /// The machine could not be started, or failed before the program ended.
 pub fn run(settings: Settings) -> Result<Status, Error> {
+    let system = |action| move |cause| Error::System { action, cause };
+    let length = |file: &File| file.metadata().map(|metadata| metadata.len());
+    let loaded = length(&settings.kernel)
+        .and_then(|kernel| Ok(kernel.saturating_add(length(&settings.initrd)?)))
+        .map_err(system("look at a file in memory"))?;
+    if settings.ram <= loaded {
+        return Err(Error::TooLittleRam { ram: settings.ram });
+    }
     let mut qemu_side = Inherited(Vec::new());
     let (stdin, stdin_port) = qemu_side.socket()?;
     let (stdout, stdout_port) = qemu_side.socket()?;
@@ -95,7 +103,6 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
     // QEMU alone holds its ends now, so that its end is the end of every stream.
     drop(qemu_side);
 
-    let system = |action| move |cause| Error::System { action, cause };
     let stdout = relay::receive(stdout, io::stdout()).map_err(system("use standard output"))?;
     let stderr = relay::receive(stderr, io::stderr()).map_err(system("use standard error"))?;
     let show_log = settings.log.is_some();

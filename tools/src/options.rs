@@ -1,9 +1,12 @@
 //! The command line: what can be asked of `sisal`, and how each value is written.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use log::LevelFilter;
 
@@ -94,7 +97,11 @@ pub struct Given {
     ///
     /// The program sees it under the name GUEST, or HOST if there is none, and may change it unless `:ro` follows.
     /// With `run` the directory is shared; with `image` the files are copied into the image.
-    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]")]
+    #[arg(
+        long = "dir",
+        value_name = "HOST[::GUEST][:ro]",
+        value_parser = OsStringValueParser::new().try_map(SharedDir::parse),
+    )]
     pub dirs: Vec<SharedDir>,
     /// Set a variable of the program's environment (repeatable)
     ///
@@ -158,7 +165,7 @@ pub enum AccelChoice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedDir {
     /// The directory on the host.
-    pub host: String,
+    pub host: PathBuf,
     /// Its name in the guest.
     pub guest: String,
     /// Whether the guest may not change it.
@@ -174,25 +181,31 @@ pub enum SharedDirError {
     /// Nothing after the `::`.
     #[error("no name for the guest follows the `::`")]
     NoGuest,
+    /// The name for the guest is not text.
+    #[error("the guest's name for it is not UTF-8; name it with `::GUEST`")]
+    GuestNotUtf8,
 }
 
-impl FromStr for SharedDir {
-    type Err = SharedDirError;
-
-    fn from_str(value: &str) -> Result<Self, SharedDirError> {
+impl SharedDir {
+    fn parse(value: impl AsRef<OsStr>) -> Result<Self, SharedDirError> {
+        let value = value.as_ref().as_bytes();
         // `a::ro` is a directory `a` that the guest calls `ro`.
-        let (names, read_only) = match value.strip_suffix(":ro") {
-            Some(names) if !names.ends_with(':') => (names, true),
+        let (names, read_only) = match value.strip_suffix(b":ro") {
+            Some(names) if !names.ends_with(b":") => (names, true),
             _ => (value, false),
         };
-        let (host, guest) = names.split_once("::").unwrap_or((names, names));
+        let (host, guest) = match names.windows(2).position(|pair| pair == b"::") {
+            Some(at) => (names.get(..at).unwrap_or_default(), names.get(at + 2..).unwrap_or_default()),
+            None => (names, names),
+        };
         if host.is_empty() {
             return Err(SharedDirError::NoHost);
         }
         if guest.is_empty() {
             return Err(SharedDirError::NoGuest);
         }
-        Ok(Self { host: host.into(), guest: guest.into(), read_only })
+        let guest = std::str::from_utf8(guest).map_err(|_| SharedDirError::GuestNotUtf8)?.into();
+        Ok(Self { host: OsStr::from_bytes(host).into(), guest, read_only })
     }
 }
 
@@ -290,12 +303,12 @@ mod tests {
             ("c:d::/x", dir("c:d", "/x", false)),
             ("a::b::c", dir("a", "b::c", false)),
         ] {
-            assert_eq!(value.parse::<SharedDir>().unwrap(), expected, "{value}");
+            assert_eq!(SharedDir::parse(value).unwrap(), expected, "{value}");
         }
         for value in ["", "::", "::x", ":ro"] {
-            assert!(matches!(value.parse::<SharedDir>(), Err(SharedDirError::NoHost)), "{value}");
+            assert!(matches!(SharedDir::parse(value), Err(SharedDirError::NoHost)), "{value}");
         }
-        assert!(matches!("a::".parse::<SharedDir>(), Err(SharedDirError::NoGuest)));
+        assert!(matches!(SharedDir::parse("a::"), Err(SharedDirError::NoGuest)));
     }
 
     #[test]

@@ -73,16 +73,11 @@ pub fn tmpfs(guest: &str) -> Mount {
 ///
 /// # Errors
 ///
-/// It is not there, or not a directory.
+/// It is not there, not a directory, or may not be read.
 pub fn shared(dir: &SharedDir, source: Source) -> Result<(PathBuf, Mount), Error> {
-    let host = fs::canonicalize(&dir.host).map_err(|cause| Error::File {
-        action: "share",
-        path: dir.host.clone().into(),
-        cause,
-    })?;
-    if !host.is_dir() {
-        return Err(Error::NotADirectory(dir.host.clone().into()));
-    }
+    let fault = |cause| Error::File { action: "share", path: dir.host.clone(), cause };
+    let host = fs::canonicalize(&dir.host).map_err(fault)?;
+    fs::read_dir(&host).map_err(fault)?;
     Ok((host, Mount { guest: dir.guest.clone(), source, read_only: dir.read_only }))
 }
 
@@ -121,16 +116,17 @@ mod tests {
     #[test]
     fn what_is_shared_is_a_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let host = dir.path().to_str().unwrap().to_owned();
-        let shared_dir = SharedDir { host: host.clone(), guest: "/g".into(), read_only: true };
+        let host = dir.path();
+        let shared_dir = SharedDir { host: host.into(), guest: "/g".into(), read_only: true };
         let (path, mount) = shared(&shared_dir, Source::Empty).unwrap();
         assert_eq!(path, dir.path().canonicalize().unwrap());
         assert_eq!(mount, Mount { guest: "/g".into(), source: Source::Empty, read_only: true });
 
         fs::write(dir.path().join("file"), "").unwrap();
-        let file = SharedDir { host: format!("{host}/file"), ..shared_dir.clone() };
-        assert!(matches!(shared(&file, Source::Empty), Err(Error::NotADirectory(_))));
-        let missing = SharedDir { host: format!("{host}/missing"), ..shared_dir };
-        assert!(matches!(shared(&missing, Source::Empty), Err(Error::File { .. })));
+        for (name, why) in [("file", "Not a directory"), ("missing", "No such file or directory")] {
+            let dir = SharedDir { host: host.join(name), ..shared_dir.clone() };
+            let error = shared(&dir, Source::Empty).err().unwrap().to_string();
+            assert!(error.contains(name) && error.contains(why), "{error}");
+        }
     }
 }

@@ -198,6 +198,17 @@ fn qemu_is_asked_for_if_missing() {
 }
 
 #[test]
+fn a_program_that_does_not_fit_asks_for_memory() {
+    let mut run = run("echo 'exit 0' >&$status");
+    let program = run.directory.path().join("large.wasm");
+    fs::write(&program, vec![0; 8 << 20]).unwrap();
+    run.command.args(["--ram", "8M"]).arg(&program);
+    let output = run.output();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("more with --ram"));
+}
+
+#[test]
 fn directories_are_counted_before_qemu_does() {
     let mut run = run("echo 'exit 0' >&$status");
     run.command.args(["--dir=/"; 23]);
