@@ -5,6 +5,7 @@
 
 use core::fmt::{self, Write};
 use log::{LevelFilter, Log, Metadata, Record};
+use manifest::LOG_ARGUMENT;
 use spin::{Mutex, Once};
 use uart_16550::backend::PioBackend;
 use uart_16550::{Config, Uart16550};
@@ -54,7 +55,7 @@ pub fn init(command_line: &str) {
     {
         *SERIAL.lock() = Some(Serial(uart));
     }
-    let level = command_line.split_ascii_whitespace().find_map(|word| word.strip_prefix("log="));
+    let level = command_line.split_ascii_whitespace().find_map(|word| word.strip_prefix(LOG_ARGUMENT));
     log::set_max_level(level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::Warn));
     // Fails only for a second call.
     let _ = log::set_logger(&Logger);

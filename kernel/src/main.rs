@@ -23,12 +23,10 @@ mod entropy;
 mod executor;
 mod init;
 mod logger;
-#[allow(dead_code, reason = "devices and guests are the users of some of it")]
 mod memory;
 mod panic;
 mod pci;
 mod power;
-#[allow(dead_code, reason = "drivers are the users of some of it")]
 mod registers;
 #[cfg(feature = "selftest")]
 mod selftest;

@@ -85,14 +85,6 @@ impl Table {
         Self(kernel_table() as u64 - KERNEL_BASE)
     }
 
-    /// The table at `physical`.
-    ///
-    /// # Safety
-    /// It is a page table, mapped as `layout` says, and it outlives this value.
-    pub unsafe fn at(physical: u64) -> Self {
-        Self(physical)
-    }
-
     /// The table at `physical`, emptied.
     ///
     /// # Safety
