@@ -49,7 +49,7 @@ impl Tables {
         const RSDT: usize = 16;
         const XSDT: usize = 24;
 
-        let root = Table(map(root_pointer, RSDP_LEN));
+        let root = Table(map(root_pointer, RSDP_LEN)?);
         if !root.0.starts_with(b"RSD PTR ") {
             return None;
         }
@@ -136,8 +136,8 @@ struct Table(&'static [u8]);
 
 impl Table {
     fn open(address: u64) -> Option<Self> {
-        let len = Self(map(address, HEADER_LEN)).u32(LENGTH_OFFSET)? as usize;
-        let table = (HEADER_LEN..=MAX_TABLE_LEN).contains(&len).then(|| Self(map(address, len)))?;
+        let len = Self(map(address, HEADER_LEN)?).u32(LENGTH_OFFSET)? as usize;
+        let table = (HEADER_LEN..=MAX_TABLE_LEN).contains(&len).then(|| map(address, len))?.map(Self)?;
         // All bytes of a sound table add up to 0.
         table.0.iter().fold(0u8, |sum, &byte| sum.wrapping_add(byte)).eq(&0).then_some(table)
     }
@@ -202,8 +202,10 @@ fn integer(code: &[u8]) -> Option<(u8, &[u8])> {
     }
 }
 
-fn map(address: u64, len: usize) -> &'static [u8] {
+/// The bytes at a physical address; `None` if there is no such address.
+fn map(address: u64, len: usize) -> Option<&'static [u8]> {
+    address.checked_add(len as u64).filter(|&end| address != 0 && end <= memory::PHYSICAL_END)?;
     let bytes = memory::map_device(address, len);
     // SAFETY: `len` bytes are mapped there for ever, and nobody writes to firmware's tables.
-    unsafe { core::slice::from_raw_parts(bytes.as_ptr(), len) }
+    Some(unsafe { core::slice::from_raw_parts(bytes.as_ptr(), len) })
 }

@@ -72,9 +72,9 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 fn serve() {
     interrupts::poll();
     if INTERRUPTED.swap(false, Ordering::Acquire) {
-        // A copy, so that a driver may attach another.
-        let devices = DEVICES.lock().clone();
-        for device in &devices {
+        // One by one, unlocked, so that a driver may attach another.
+        let device = |index: usize| DEVICES.lock().get(index).cloned();
+        for device in (0..).map_while(device) {
             device.service();
         }
     }

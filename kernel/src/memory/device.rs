@@ -4,12 +4,20 @@ use super::layout::{DEVICES_END, PAGE, align_down, align_up};
 use super::tables::{self, Entry, Level};
 use core::ptr::{self, NonNull};
 
+/// The address after the last one that a page table's entry can hold.
+pub const PHYSICAL_END: u64 = 1 << 52;
+
 /// Maps `len` bytes of device registers (or of firmware's tables) at `physical`, uncached, until the machine
 /// ends. What is mapped twice has two addresses.
 ///
 /// # Panics
-/// If there is no memory for page tables: devices are mapped when the machine starts.
+/// If there is no memory for page tables: devices are mapped when the machine starts. If the addresses cannot be
+/// ([`PHYSICAL_END`]).
 pub fn map_device(physical: u64, len: usize) -> NonNull<u8> {
+    assert!(
+        physical.checked_add(len as u64).is_some_and(|end| end <= PHYSICAL_END),
+        "{len} bytes at {physical:#x} are beyond all physical addresses"
+    );
     let first = align_down(physical, PAGE);
     let size = align_up(physical + len as u64, PAGE) - first;
     let mut memory = super::lock();

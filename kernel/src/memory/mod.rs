@@ -16,9 +16,7 @@ mod reservation;
 mod setup;
 mod tables;
 
-#[allow(unused_imports, reason = "drivers use it")]
-pub use device::map_device;
-#[allow(unused_imports, reason = "linear memories use it")]
+pub use device::{PHYSICAL_END, map_device};
 pub use reservation::Reservation;
 
 use arena::Arena;
