@@ -296,7 +296,11 @@ impl fmt::Display for Report<'_> {
             }
             writeln!(f)?;
         }
-        writeln!(f, "  where: addr2line -fe target/x86_64-unknown-linux-gnu/kernel/kernel {:#x}", frame.rip)
+        writeln!(f, "  where: addr2line -fe KERNEL {:#x}, with the KERNEL that", frame.rip)?;
+        writeln!(
+            f,
+            "  `cargo build -p kernel --profile kernel --target x86_64-unknown-linux-gnu` makes of the same sources"
+        )
     }
 }
 

@@ -61,7 +61,7 @@ pub fn init(acpi: Option<&Tables>) -> Arc<dyn Clock> {
             );
             calibrate::Frequencies { tsc: NANOSECONDS_PER_SECOND, apic_timer: NANOSECONDS_PER_SECOND }
         });
-        log::debug!("{frequencies:?} Hz");
+        log::debug!("{frequencies:?} Hz; counted {} so far", ticks());
         let tsc_period = Ratio::new(NANOSECONDS_PER_SECOND, frequencies.tsc);
         let wall_at_start = rtc::now().map(|seconds| {
             // Somewhere in this second, then: its middle is the best guess.
