@@ -10,14 +10,15 @@ pub struct Engine {
     config: Config,
 }
 
-/// The deepest nesting of calls, by default. CPython needs some 20,000.
-const DEFAULT_FRAMES: usize = 65_536;
-/// The largest stack of locals and operands, by default, in bytes. It grows on demand.
-const DEFAULT_STACK_BYTES: usize = 32 << 20;
 /// What a stack starts with, in bytes.
 const FIRST_STACK_BYTES: usize = 16 << 10;
 
 impl Engine {
+    /// The deepest nesting of calls, by default. CPython needs some 20,000.
+    pub const DEFAULT_FRAMES: usize = 65_536;
+    /// The largest stack of locals and operands, by default, in bytes. It grows on demand.
+    pub const DEFAULT_STACK_BYTES: usize = 32 << 20;
+
     /// An engine with the default limits of the stack: 65,536 frames and 32 MiB.
     pub fn new() -> Self {
         let mut config = Config::default();
@@ -46,9 +47,9 @@ impl Engine {
             // A stack that is kept for the next run would keep the deepest run's memory.
             .set_max_cached_stacks(0);
         config.set_min_stack_height(0);
-        config.set_max_stack_height(DEFAULT_STACK_BYTES);
+        config.set_max_stack_height(Self::DEFAULT_STACK_BYTES);
         config.set_min_stack_height(FIRST_STACK_BYTES);
-        config.set_max_recursion_depth(DEFAULT_FRAMES);
+        config.set_max_recursion_depth(Self::DEFAULT_FRAMES);
         Self { config }
     }
 

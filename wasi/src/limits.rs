@@ -1,6 +1,6 @@
 //! What one run may use, what happened when that was not enough, and the hook by which wasmi asks.
 
-use crate::memory::Region;
+use crate::{heap, memory::Region};
 use alloc::boxed::Box;
 use core::{fmt, time::Duration};
 use wasmi::{
@@ -8,6 +8,9 @@ use wasmi::{
     errors::{MemoryError, TableError},
 };
 use wasmi_core::LimiterError;
+
+/// What an element of a table takes of the heap, at most.
+const ELEMENT_BYTES: usize = 16;
 
 /// What one run of a program may use. `None` is "without limit".
 ///
@@ -255,6 +258,12 @@ impl ResourceLimiter for Limiter {
         maximum: Option<usize>,
     ) -> Result<bool, LimiterError> {
         if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        // wasmi asks the heap too, and would take the last of it.
+        let bytes = desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES);
+        if heap::check_for(bytes).is_err() {
+            self.refused = Some(Limit::MachineMemory);
             return Ok(false);
         }
         let granted = self.tables.grant(current, desired);

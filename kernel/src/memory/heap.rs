@@ -3,6 +3,9 @@
 //! Small allocations are talc's, on a reservation that grows and shrinks with them. Large ones are slots of the
 //! arena each: zero when first touched, at their true cost, growing in place or by moving page tables, and gone
 //! from the machine's account when freed. An allocation that cannot be backed is null, never a fault later.
+//!
+//! The heap may have all memory, linear memories leave it some (`reserve_frames`): whoever allocates what can be refused asks
+//! for more than it needs (`wasi`'s in-memory files do), so that what cannot be refused finds some.
 
 use super::arena::Slot;
 use super::layout::{LARGE_PAGE, PAGE, align_up};
@@ -126,11 +129,10 @@ fn allocate_large(layout: Layout) -> Option<Slot> {
     if layout.align() as u64 > LARGE_PAGE {
         return None;
     }
-    let reserve = super::reserve_frames();
     let mut memory = super::lock();
     let super::Memory { frames, arena, .. } = &mut *memory;
     let mut slot = arena.reserve(frames, layout.size() as u64)?;
-    if !arena.grow(frames, &mut slot, pages(layout.size()), reserve) {
+    if !arena.grow(frames, &mut slot, pages(layout.size()), 0) {
         arena.release(frames, slot);
         return None;
     }
@@ -139,7 +141,6 @@ fn allocate_large(layout: Layout) -> Option<Slot> {
 
 /// Gives a large allocation another size, still a large one.
 fn resize_large(slot: &mut Slot, size: usize) -> bool {
-    let reserve = super::reserve_frames();
     let mut memory = super::lock();
     let super::Memory { frames, arena, .. } = &mut *memory;
     let pages = pages(size);
@@ -147,7 +148,7 @@ fn resize_large(slot: &mut Slot, size: usize) -> bool {
         arena.shrink(frames, slot, pages);
         return true;
     }
-    arena.grow(frames, slot, pages, reserve)
+    arena.grow(frames, slot, pages, 0)
 }
 
 // SAFETY: what is returned is committed, or talc's, and belongs to nobody else until it is given back; its

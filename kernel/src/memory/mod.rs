@@ -57,10 +57,19 @@ fn lock() -> Guard {
     Guard(MEMORY.try_lock().expect("memory is used by who holds its lock"))
 }
 
-/// Frames that only small allocations may take, so that a guest that takes all memory leaves the kernel enough
-/// to end it.
+/// Frames that linear memories leave to the heap. A guest that takes all the memory it can get is then still run: wasmi
+/// compiles its functions and keeps its frames in allocations that must not fail.
 fn reserve_frames() -> usize {
     lock().reserve
+}
+
+/// Bytes that the machine has, and those left. For a machine that is about to end: `None` if it ends in the middle of memory.
+pub fn left() -> Option<(usize, usize)> {
+    let guard = MEMORY.try_lock()?;
+    let memory = guard.as_ref()?;
+    let left = memory.frames.free() - memory.frames.promised();
+    let bytes = |frames: usize| frames * PAGE as usize;
+    Some((bytes(memory.frames.total()), bytes(left)))
 }
 
 /// Sets up memory.
@@ -70,7 +79,7 @@ fn reserve_frames() -> usize {
 pub unsafe fn init(info: &BootInfo) {
     // SAFETY: as the caller promises.
     let frames = unsafe { setup::init(info) };
-    let reserve = (frames.total() / 16).min((8 << 20) / PAGE as usize);
+    let reserve = (frames.total() / 8).min((16 << 20) / PAGE as usize);
     *MEMORY.lock() = Some(Memory { frames, arena: Arena::new(), next_device: DEVICES, reserve });
 }
 
