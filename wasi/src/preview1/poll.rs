@@ -17,8 +17,9 @@ use crate::{
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
 
-/// The most subscriptions in one call: as many as a guest has use for, few enough to look through at once.
-const SUBSCRIPTIONS_MAX: u32 = 1 << 16;
+/// The most subscriptions in one call: as many as a guest has use for, few enough to look through at once, also where
+/// each is a file and asks a device.
+const SUBSCRIPTIONS_MAX: u32 = 1 << 12;
 
 /// `subclockflags`: the timeout is an instant.
 const ABSOLUTE: u16 = 1;

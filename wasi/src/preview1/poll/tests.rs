@@ -51,6 +51,27 @@ fn nothing_to_wait_for_is_invalid() {
 }
 
 #[test]
+fn there_can_be_thousands_and_not_any_number() {
+    let mut guest = guest();
+    let count = SUBSCRIPTIONS_MAX;
+    let events = FREE + 48 * (count + 1);
+    let stored = events + 32 * (count + 1);
+    guest.memory.resize(stored as usize + 4, 0);
+    for index in 0..=count {
+        guest.put_record(FREE + 48 * index, descriptor(event_type::FD_WRITE, 1));
+    }
+    let call = |count| {
+        move |call: &mut Preview1<'_>| {
+            let (subscriptions, events) = (GuestPtr::new(FREE), GuestPtr::new(events));
+            poll_oneoff::<Snapshot>(call, subscriptions, events, count, GuestPtr::new(stored))
+        }
+    };
+    assert_eq!(guest.poll(call(count)), Poll::Ready(Ok(())));
+    assert_eq!(guest.get::<u32>(stored), count);
+    assert_eq!(guest.poll(call(count + 1)), Poll::Ready(Err(Error::Invalid)));
+}
+
+#[test]
 fn a_span_is_waited_for_once() {
     let mut guest = guest();
     let sleep = [clock(1, 5 * SECOND, 0)];
