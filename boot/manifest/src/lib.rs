@@ -4,11 +4,13 @@
 //! program's module) and, for each [`Source::Initrd`], the files under [`root_path`]. The running program's
 //! standard streams and the kernel's [`Status`] lines travel over the virtio-serial ports named in [`port`].
 //!
-//! No machine and no archive reader live here: the kernel and the tools bring their own.
+//! The kernel's reader of the archive is here too ([`archive`]), where it can be tested; the tools write it with a crate.
+//! No machine lives here.
 #![no_std]
 
 extern crate alloc;
 
+pub mod archive;
 mod manifest;
 mod status;
 

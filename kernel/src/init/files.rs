@@ -1,6 +1,5 @@
 //! The program's directories: in memory, filled from the initrd or not, and the host's over virtio-9p.
 
-use super::archive::{Archive, Content};
 use crate::{memory, virtio::p9::P9};
 use alloc::{
     boxed::Box,
@@ -9,7 +8,11 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use manifest::{Source, root_path};
+use manifest::{
+    Source,
+    archive::{Archive, Content},
+    root_path,
+};
 use wasi::{
     clocks::Clock,
     filesystem::{Node, memory::MemoryFileSystem, p9},
@@ -22,7 +25,7 @@ use wasi::{
 pub fn mount(
     source: &Source,
     device: u64,
-    archive: &Archive,
+    archive: &Archive<'static>,
     shares: &mut Vec<P9>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Node>, String> {
@@ -50,7 +53,7 @@ fn in_memory(clock: &Arc<dyn Clock>, device: u64) -> Result<MemoryFileSystem, St
 }
 
 /// Puts what the archive has below `root` into `files`. The bytes stay where they are.
-fn fill(files: &MemoryFileSystem, archive: &Archive, root: &str) -> Result<(), String> {
+fn fill(files: &MemoryFileSystem, archive: &Archive<'static>, root: &str) -> Result<(), String> {
     for entry in archive.entries() {
         let entry = entry.map_err(|error| error.to_string())?;
         let Some(path) = entry.path.strip_prefix(root).and_then(|path| path.strip_prefix('/')) else {

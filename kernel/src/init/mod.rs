@@ -1,6 +1,5 @@
 //! From a machine to a finished program: what the initrd asks for is put together, run, reported, and the machine ends.
 
-pub mod archive;
 mod files;
 pub mod linear_memory;
 pub mod stdio;
@@ -18,10 +17,13 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use archive::Archive;
 use boot::BootInfo;
 use core::fmt;
-use manifest::{MANIFEST_PATH, Manifest, PROGRAM_PATH, Status, debug_exit};
+use manifest::{
+    MANIFEST_PATH, Manifest, PROGRAM_PATH, Status,
+    archive::{self, Archive},
+    debug_exit,
+};
 use stdio::Stdio;
 use virtio_drivers::transport::DeviceType;
 use wasi::{
@@ -33,8 +35,8 @@ use wasi::{
 pub enum Error {
     /// The machine was started without an initrd.
     NoInitrd,
-    /// The initrd is not the archive that it should be; says why.
-    Archive(String),
+    /// The initrd is not the archive that it should be.
+    Archive(archive::Error),
     /// Its manifest cannot be read.
     Manifest(manifest::Error),
     /// The machine has too little memory to compile the program.
@@ -100,9 +102,10 @@ async fn program(
     clock: &Arc<dyn Clock>,
 ) -> Result<Outcome, Error> {
     let module = info.modules.first().ok_or(Error::NoInitrd)?;
-    let archive = Archive::open(memory::module(module))?;
-    let manifest = Manifest::decode(archive.file(MANIFEST_PATH)?).map_err(Error::Manifest)?;
-    let wasm = archive.file(PROGRAM_PATH)?;
+    let archive = Archive::open(memory::module(module)).map_err(Error::Archive)?;
+    let manifest =
+        Manifest::decode(archive.file(MANIFEST_PATH).map_err(Error::Archive)?).map_err(Error::Manifest)?;
+    let wasm = archive.file(PROGRAM_PATH).map_err(Error::Archive)?;
 
     let machine = Machine {
         clock: clock.clone(),

@@ -3,7 +3,6 @@
 
 use super::{machine, selftest};
 use crate::entropy::MachineEntropy;
-use crate::init::archive::{Archive, Content};
 use crate::init::{linear_memory, status};
 use crate::{executor, logger, memory};
 use alloc::format;
@@ -13,6 +12,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 use manifest::Status;
+use manifest::archive::{Archive, Content};
 use wasi::filesystem::memory::MemoryFileSystem;
 use wasi::filesystem::{Access, Descriptor, Directory, OpenFlags, Permissions};
 use wasi::{Command, Engine, Limits, Machine, Outcome, Output, Program};
