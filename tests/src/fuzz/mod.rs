@@ -1,0 +1,24 @@
+//! Harnesses of the fuzzing targets: each is a function of some bytes that must return, whatever they are.
+//!
+//! They are run three ways. `cargo +nightly fuzz run -O -s none TARGET` in `tests/fuzz` lets libFuzzer choose the bytes; the
+//! test `fuzz` of this package, with any toolchain, replays what that has found (`tests/fuzz/regressions/TARGET`) and adds a few
+//! thousand inputs of its own, always the same. A crash is fixed and its input, made small by `cargo fuzz tmin`, added there.
+
+pub mod boot;
+pub mod filesystem;
+mod machine;
+mod model;
+pub mod modules;
+pub mod p9;
+pub mod paths;
+pub mod preview1;
+
+/// All targets: the name, and the harness.
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+    ("boot", boot::run),
+    ("filesystem", filesystem::run),
+    ("modules", modules::run),
+    ("p9", p9::run),
+    ("paths", paths::run),
+    ("preview1", preview1::run),
+];

@@ -1,0 +1,386 @@
+//! The preview 1 surface: a program that calls any function with any arguments in any order.
+//!
+//! What must hold: the program compiles and ends within its limits, whatever it calls; the host neither panics nor makes it wait
+//! for what nobody would wake it for; its directory's file system stays whole (every node can be found and read) and within its
+//! quota; and when the run is over and all its files are removed, nothing is charged to the quota any more.
+
+use super::{
+    filesystem::remove_all,
+    machine::{StepClock, machine, run as run_guest},
+};
+use arbitrary::{Result, Unstructured};
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use wasi::{
+    Command, Engine, Limits, Program,
+    filesystem::{Permissions, memory::MemoryFileSystem},
+    io::{BytesOutput, pipe},
+};
+use wasm_encoder::{
+    CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
+    ImportSection, Instruction, MemArg, MemArgTarget, MemorySection, MemoryType, Module, TypeSection,
+    ValType,
+};
+
+/// What a function takes, as far as making it up goes.
+#[derive(Clone, Copy)]
+enum Parameter {
+    /// A descriptor.
+    Fd,
+    /// Two values: where a path is, and its length.
+    Path,
+    /// Two values: where vectors are, and how many.
+    Vectors,
+    /// Two values: where something goes, and how much fits.
+    Buffer,
+    /// Where something goes.
+    Out,
+    /// Where subscriptions are.
+    Subscriptions,
+    /// A small number or flags.
+    Small,
+    /// A size, an offset, a time.
+    Wide,
+    /// Rights.
+    Rights,
+}
+use Parameter::{Buffer, Fd, Out, Path, Rights, Small, Subscriptions, Vectors, Wide};
+
+const FUNCTIONS: [(&str, &[Parameter]); 46] = [
+    ("args_get", &[Out, Out]),
+    ("args_sizes_get", &[Out, Out]),
+    ("environ_get", &[Out, Out]),
+    ("environ_sizes_get", &[Out, Out]),
+    ("clock_res_get", &[Small, Out]),
+    ("clock_time_get", &[Small, Wide, Out]),
+    ("fd_advise", &[Fd, Wide, Wide, Small]),
+    ("fd_allocate", &[Fd, Wide, Wide]),
+    ("fd_close", &[Fd]),
+    ("fd_datasync", &[Fd]),
+    ("fd_fdstat_get", &[Fd, Out]),
+    ("fd_fdstat_set_flags", &[Fd, Small]),
+    ("fd_fdstat_set_rights", &[Fd, Rights, Rights]),
+    ("fd_filestat_get", &[Fd, Out]),
+    ("fd_filestat_set_size", &[Fd, Wide]),
+    ("fd_filestat_set_times", &[Fd, Wide, Wide, Small]),
+    ("fd_pread", &[Fd, Vectors, Wide, Out]),
+    ("fd_prestat_dir_name", &[Fd, Buffer]),
+    ("fd_prestat_get", &[Fd, Out]),
+    ("fd_pwrite", &[Fd, Vectors, Wide, Out]),
+    ("fd_read", &[Fd, Vectors, Out]),
+    ("fd_readdir", &[Fd, Buffer, Wide, Out]),
+    ("fd_renumber", &[Fd, Fd]),
+    ("fd_seek", &[Fd, Wide, Small, Out]),
+    ("fd_sync", &[Fd]),
+    ("fd_tell", &[Fd, Out]),
+    ("fd_write", &[Fd, Vectors, Out]),
+    ("path_create_directory", &[Fd, Path]),
+    ("path_filestat_get", &[Fd, Small, Path, Out]),
+    ("path_filestat_set_times", &[Fd, Small, Path, Wide, Wide, Small]),
+    ("path_link", &[Fd, Small, Path, Fd, Path]),
+    ("path_open", &[Fd, Small, Path, Small, Rights, Rights, Small, Out]),
+    ("path_readlink", &[Fd, Path, Buffer, Out]),
+    ("path_remove_directory", &[Fd, Path]),
+    ("path_rename", &[Fd, Path, Fd, Path]),
+    ("path_symlink", &[Path, Fd, Path]),
+    ("path_unlink_file", &[Fd, Path]),
+    ("poll_oneoff", &[Subscriptions, Out, Small, Out]),
+    ("proc_exit", &[Small]),
+    ("proc_raise", &[Small]),
+    ("random_get", &[Buffer]),
+    ("sched_yield", &[]),
+    ("sock_accept", &[Fd, Small, Out]),
+    ("sock_recv", &[Fd, Vectors, Small, Out, Out]),
+    ("sock_send", &[Fd, Vectors, Small, Out]),
+    ("sock_shutdown", &[Fd, Small]),
+];
+
+/// Bytes of the program's memory at the start.
+const MEMORY: u32 = 65_536;
+/// Where vectors, subscriptions and paths are.
+const VECTORS: u32 = 0x100;
+const SUBSCRIPTIONS: u32 = 0x200;
+const PATHS: u32 = 0x600;
+/// Where space begins.
+const SPACE: u32 = 0x1000;
+
+const VECTOR_LIST: [(u32, u32); 8] = [
+    (SPACE, 16),
+    (SPACE + 8, 4096),
+    (PATHS, 64),
+    (VECTORS, 8),
+    (MEMORY - 1, 1),
+    (SPACE, 0),
+    (0, MEMORY),
+    (MEMORY - 1, u32::MAX),
+];
+
+const PATH_LIST: [&str; 24] = [
+    "a", "b", "d", "d/a", "d/e", "d/e/f", "l", "l/a", ".", "..", "d/..", "d/../..", "../a", "/a", "a/", "d/",
+    "l/", "", "a\0b", "//", "d//a", "./l", "\u{e4}", "loop",
+];
+
+/// Runs the target on `data`, from which a program is made.
+pub fn run(data: &[u8]) {
+    let mut input = Unstructured::new(data);
+    let wasm = program(&mut input).expect("what the input does not say is 0");
+    let program = match Program::new(&Engine::new(), &wasm) {
+        Ok(program) => program,
+        Err(refusal) => panic!("{refusal}"),
+    };
+    let clock = StepClock::new();
+    let files = MemoryFileSystem::new(clock.clone(), 200_000, 7).expect("room for the root");
+    let (empty, quota) = files.usage();
+    files.write_file("a", "some content").expect("a file");
+    files.create_directory("d/e").expect("a directory");
+    files.create_symbolic_link("l", "d").expect("a link");
+    files.create_symbolic_link("loop", "d/../loop").expect("a link");
+    files.create_symbolic_link("out", "/etc").expect("a link");
+    let limits = Limits::default()
+        .with_memory(u64::from(MEMORY) * 3)
+        .with_descriptors(9)
+        .with_fuel(200_000)
+        .with_time(Duration::from_secs(1_000));
+    let (reader, writer) = pipe(16);
+    let mut command = Command::new("fuzz")
+        .arg("b")
+        .env("N", "v")
+        .preopen("/", files.root(), Permissions::ReadWrite)
+        .preopen("ro", files.root(), Permissions::ReadOnly)
+        .stdout(Arc::new(BytesOutput::new(Some(1_000))))
+        .limits(limits);
+    // Stdin and stderr: bytes and their end, or a pipe from the program to itself, which may make it wait for its deadline.
+    if input.arbitrary().unwrap_or(false) {
+        command = command.stdin(Arc::new(reader)).stderr(Arc::new(writer));
+    } else {
+        command = command.input("input\n");
+    }
+    if input.arbitrary().unwrap_or(false) {
+        command = command.slice_fuel(100);
+    }
+    let guest = program.start(&machine(clock.clone()), command).expect("the program starts");
+    assert!(!run_guest(&clock, guest).to_string().is_empty());
+
+    assert!(files.usage().0 <= quota);
+    let mut visit = |path: &str, stat: &wasi::filesystem::Stat| {
+        assert!(stat.links > 0, "{path}");
+        ControlFlow::Continue(())
+    };
+    files.walk(&mut visit).expect("a tree that can be walked");
+    remove_all(&files);
+    assert_eq!(files.usage().0, empty, "something is charged that is not there any more");
+}
+
+/// The binary of a program.
+fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let old = input.ratio(1, 8)?;
+    let module = if old { "wasi_unstable" } else { "wasi_snapshot_preview1" };
+    // The old one has no `sock_accept`.
+    let functions: Vec<_> = FUNCTIONS.iter().filter(|(name, _)| !(old && *name == "sock_accept")).collect();
+    let (mut types, mut imports) = (TypeSection::new(), ImportSection::new());
+    for (index, (name, parameters)) in (0..).zip(&functions) {
+        let results: &[ValType] = if *name == "proc_exit" { &[] } else { &[ValType::I32] };
+        let values: Vec<_> = parameters.iter().flat_map(values).copied().collect();
+        types.ty().function(values, results.iter().copied());
+        imports.import(module, name, EntityType::Function(index));
+    }
+    let count = u32::try_from(functions.len()).unwrap_or(u32::MAX);
+    types.ty().function([], []);
+
+    let mut body = Function::new([]);
+    for _ in 0..200 {
+        if input.len() < 3 {
+            break;
+        }
+        statement(&mut body, &functions, input)?;
+    }
+    if input.ratio(1, 16)? {
+        body.instruction(&Instruction::Unreachable);
+    }
+    body.instruction(&Instruction::End);
+
+    let mut function_section = FunctionSection::new();
+    function_section.function(count);
+    let mut memories = MemorySection::new();
+    let pages = u64::from(MEMORY / 65_536);
+    memories.memory(MemoryType {
+        minimum: pages,
+        maximum: None,
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    });
+    let mut exports = ExportSection::new();
+    exports.export("memory", ExportKind::Memory, 0).export("_start", ExportKind::Func, count);
+    let mut code = CodeSection::new();
+    code.function(&body);
+    let mut data = DataSection::new();
+    for (at, bytes) in
+        [(VECTORS, vectors()), (SUBSCRIPTIONS, subscriptions()), (PATHS, PATH_LIST.concat().into())]
+    {
+        data.active(0, &ConstExpr::i32_const(at.cast_signed()), bytes);
+    }
+    let mut wasm = Module::new();
+    wasm.section(&types).section(&imports).section(&function_section).section(&memories);
+    wasm.section(&exports).section(&code).section(&data);
+    Ok(wasm.finish())
+}
+
+fn vectors() -> Vec<u8> {
+    VECTOR_LIST.iter().flat_map(|(at, len)| [at.to_le_bytes(), len.to_le_bytes()].concat()).collect()
+}
+
+/// Clocks, a little later or far away, and descriptors.
+fn subscriptions() -> Vec<u8> {
+    let subscription = |tag: u8, subject: u32, timeout: u64, flags: u8| {
+        let mut bytes = [0; 48];
+        bytes[0] = tag + 1;
+        bytes[8] = tag;
+        bytes[16..20].copy_from_slice(&subject.to_le_bytes());
+        bytes[24..32].copy_from_slice(&timeout.to_le_bytes());
+        bytes[40] = flags;
+        bytes
+    };
+    [
+        subscription(1, 0, 0, 0),
+        subscription(0, 1, 1_000_000, 0),
+        subscription(2, 1, 0, 0),
+        subscription(2, 2, 0, 0),
+        subscription(1, 5, 0, 0),
+        subscription(0, 0, 5_000, 0),
+        subscription(0, 1, u64::MAX, 1),
+        subscription(0, 0, u64::MAX, 0),
+        subscription(2, 5, 0, 0),
+    ]
+    .concat()
+}
+
+fn values(parameter: &Parameter) -> &'static [ValType] {
+    match parameter {
+        Fd | Out | Subscriptions | Small => &[ValType::I32],
+        Path | Vectors | Buffer => &[ValType::I32, ValType::I32],
+        Wide | Rights => &[ValType::I64],
+    }
+}
+
+/// A call, or now and then something else.
+fn statement(
+    body: &mut Function,
+    functions: &[&(&str, &[Parameter])],
+    input: &mut Unstructured<'_>,
+) -> Result<()> {
+    match input.int_in_range(0..=31)? {
+        0 => {
+            body.instruction(&Instruction::I32Const(input.int_in_range(0..=2)?));
+            body.instruction(&Instruction::MemoryGrow(0)).instruction(&Instruction::Drop);
+        }
+        1 | 2 => {
+            // Changes what calls find in memory.
+            let at = i32::from(input.arbitrary::<u16>()?) & 0x7ff;
+            body.instruction(&Instruction::I32Const(at));
+            body.instruction(&Instruction::I32Const(number(input)?.cast_signed()));
+            let memory = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(0), ordering: None };
+            body.instruction(&Instruction::I32Store(memory));
+        }
+        _ => {
+            let index = input.choose_index(functions.len())?;
+            let (name, parameters) = functions[index];
+            // Else nearly every program would be over after a few calls.
+            if *name == "proc_exit" && !input.ratio(1, 8)? {
+                return Ok(());
+            }
+            for parameter in *parameters {
+                argument(body, *parameter, input)?;
+            }
+            body.instruction(&Instruction::Call(index.try_into().unwrap_or(u32::MAX)));
+            if *name != "proc_exit" {
+                body.instruction(&Instruction::Drop);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A number that is at an edge of something, or any.
+fn number(input: &mut Unstructured<'_>) -> Result<u32> {
+    const EDGES: [u32; 20] = [
+        0,
+        1,
+        2,
+        3,
+        4,
+        7,
+        8,
+        24,
+        64,
+        255,
+        256,
+        4_096,
+        4_097,
+        MEMORY - 8,
+        MEMORY - 1,
+        MEMORY,
+        MEMORY + 1,
+        0x7fff_ffff,
+        0x8000_0000,
+        u32::MAX,
+    ];
+    if input.ratio(1, 8)? { input.arbitrary() } else { Ok(*input.choose(&EDGES)?) }
+}
+
+fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<'_>) -> Result<()> {
+    let wild = input.ratio(1, 12)?;
+    let (first, second) = match parameter {
+        Fd if wild => (number(input)?, None),
+        Fd => (input.int_in_range(0..=8)?, None),
+        Small if wild => (number(input)?, None),
+        Small => (input.int_in_range(0..=9)?, None),
+        Out if wild => (number(input)?, None),
+        Out => (SPACE + u32::from(input.arbitrary::<u8>()?), None),
+        Subscriptions if wild => (number(input)?, None),
+        Subscriptions => (SUBSCRIPTIONS + 48 * input.int_in_range(0..=8)?, None),
+        Path | Vectors | Buffer if wild => (number(input)?, Some(number(input)?)),
+        Path => {
+            let index = input.choose_index(PATH_LIST.len())?;
+            let before: usize = PATH_LIST.iter().take(index).map(|path| path.len()).sum();
+            let len = PATH_LIST[index].len() + usize::from(input.ratio(1, 10)?);
+            let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+            (PATHS + narrow(before), Some(narrow(len)))
+        }
+        Vectors => (VECTORS + 8 * input.int_in_range(0..=7)?, Some(input.int_in_range(0..=3)?)),
+        Buffer => (SPACE + u32::from(input.arbitrary::<u8>()?), Some(number(input)? & 0x1fff)),
+        Wide => {
+            const EDGES: [u64; 12] = [
+                0,
+                1,
+                2,
+                100,
+                4_095,
+                4_096,
+                100_000,
+                1 << 44,
+                (1 << 63) - 1,
+                1 << 63,
+                u64::MAX - 1,
+                u64::MAX,
+            ];
+            let value = if wild { input.arbitrary()? } else { *input.choose(&EDGES)? };
+            body.instruction(&Instruction::I64Const(value.cast_signed()));
+            return Ok(());
+        }
+        Rights => {
+            let value: u64 = match input.int_in_range(0..=3)? {
+                0 => input.arbitrary()?,
+                1 => 2,
+                2 => 64,
+                _ => u64::MAX,
+            };
+            body.instruction(&Instruction::I64Const(value.cast_signed()));
+            return Ok(());
+        }
+    };
+    body.instruction(&Instruction::I32Const(first.cast_signed()));
+    if let Some(second) = second {
+        body.instruction(&Instruction::I32Const(second.cast_signed()));
+    }
+    Ok(())
+}
