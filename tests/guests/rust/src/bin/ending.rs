@@ -2,7 +2,7 @@
 use std::hint::black_box;
 
 fn main() {
-    print!("begun\n");
+    println!("begun");
     match std::env::args().nth(1).as_deref() {
         Some("return") => {}
         Some("panic") => panic!("on purpose"),
