@@ -37,7 +37,7 @@ fn main() {
     poll("a clock at 0", &[clock(u64::MAX, CLOCKID_MONOTONIC, 0, 0)]);
     let took = poll(
         "the earlier of two",
-        &[clock(1, CLOCKID_MONOTONIC, 3600_000 * MS, 0), clock(2, CLOCKID_MONOTONIC, 10 * MS, 0)],
+        &[clock(1, CLOCKID_MONOTONIC, 3_600_000 * MS, 0), clock(2, CLOCKID_MONOTONIC, 10 * MS, 0)],
     );
     println!("waited for the earlier only: {}", (10..60_000).contains(&took));
     // SAFETY: the clock's id is a number.
@@ -56,7 +56,7 @@ fn main() {
     poll("stdout and stderr", &[ready(10, EVENTTYPE_FD_WRITE, 1), ready(11, EVENTTYPE_FD_WRITE, 2)]);
     poll(
         "stdout before a long clock",
-        &[clock(12, CLOCKID_MONOTONIC, 3600_000 * MS, 0), ready(13, EVENTTYPE_FD_WRITE, 1)],
+        &[clock(12, CLOCKID_MONOTONIC, 3_600_000 * MS, 0), ready(13, EVENTTYPE_FD_WRITE, 1)],
     );
     poll("stdin at its end", &[ready(14, EVENTTYPE_FD_READ, 0)]);
     create("file", "data");
@@ -67,7 +67,7 @@ fn main() {
     poll("a closed descriptor", &[ready(17, EVENTTYPE_FD_READ, 1000)]);
     poll(
         "a closed descriptor and a long clock",
-        &[clock(18, CLOCKID_MONOTONIC, 3600_000 * MS, 0), ready(19, EVENTTYPE_FD_WRITE, 1000)],
+        &[clock(18, CLOCKID_MONOTONIC, 3_600_000 * MS, 0), ready(19, EVENTTYPE_FD_WRITE, 1000)],
     );
     let many: Vec<_> = (0..100).map(|i| clock(i, CLOCKID_MONOTONIC, 0, 0)).collect();
     let mut events = Vec::<Event>::with_capacity(many.len());
