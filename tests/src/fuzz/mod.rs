@@ -13,8 +13,11 @@ pub mod p9;
 pub mod paths;
 pub mod preview1;
 
+/// What is done with an input; panics where something does not hold.
+pub type Target = fn(&[u8]);
+
 /// All targets: the name, and the harness.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("boot", boot::run),
     ("filesystem", filesystem::run),
     ("modules", modules::run),
