@@ -211,7 +211,8 @@ impl Console {
             side(at(port::STDIN)?, move |stream| send(stream, &sent)),
             side(at(port::STDOUT)?, move |stream| receive(stream, &received)),
             side(at(port::STDERR)?, |stream| expect(stream, "to stderr")),
-            side(at(port::STATUS)?, |stream| expect(stream, &format!("exit {}\n", CONSOLE % 251))),
+            // The input is asked for, and then the end is told.
+            side(at(port::STATUS)?, |stream| expect(stream, &format!("stdin\nexit {}\n", CONSOLE % 251))),
         ]))
     }
 
