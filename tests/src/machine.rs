@@ -1,6 +1,6 @@
 //! [`Boot`]: a kernel with its own tests in it, started in a QEMU of its own, and everything that came out of it.
 //!
-//! [`qemu`](crate::qemu) runs programs as people do, through `sisal`; here the test itself is the host.
+//! [`qemu`] runs programs as people do, through `sisal`; here the test itself is the host.
 
 use crate::qemu;
 use manifest::{debug_exit, port};

@@ -5,7 +5,7 @@
 //! tree meanwhile leads nobody outside.
 //!
 //! Names and link texts that are not UTF-8 do not exist for a guest, which could not spell them: listings skip the ones,
-//! reading the others is [`Error::IllegalSequence`](crate::Error::IllegalSequence). (wasmtime fails the whole
+//! reading the others is [`Error::IllegalSequence`]. (wasmtime fails the whole
 //! listing instead; then one odd name hides all others.)
 //!
 //! A FIFO or a device never makes a guest's call wait: all is opened `O_NONBLOCK`.

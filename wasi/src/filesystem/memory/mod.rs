@@ -1,6 +1,6 @@
 //! The file system in memory: files (sparse), directories, symbolic and hard links, under a quota.
 //!
-//! Here is what an embedder fills and reads it by; guests come through [`Directory`](super::Directory), as with any file
+//! Here is what an embedder fills and reads it by; guests come through [`Directory`], as with any file
 //! system.
 
 use super::{Access, Descriptor, Directory, Kind, Name, Node, OpenFlags, Permissions, Stat};
