@@ -4,11 +4,7 @@
 mod calibrate;
 mod rtc;
 
-use crate::{
-    acpi::Tables,
-    arch::{interrupts, local_apic},
-    logger,
-};
+use crate::{acpi::Tables, arch::local_apic, logger};
 use alloc::sync::Arc;
 use core::{arch::x86_64::_rdtsc, time::Duration};
 use spin::Once;
@@ -52,8 +48,6 @@ impl Ratio {
 
 /// Sets up the clocks, which are for guests, and the timer. `acpi` tells of the clocks to measure against.
 pub fn init(acpi: Option<&Tables>) -> Arc<dyn Clock> {
-    // All that the timer has to do is to end the sleep.
-    interrupts::register(local_apic::TIMER_VECTOR, || {});
     let clock = CLOCK.call_once(|| {
         let frequencies = calibrate::frequencies(acpi).unwrap_or_else(|| {
             log::error!(
