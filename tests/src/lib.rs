@@ -16,3 +16,15 @@ pub mod machine;
 pub mod qemu;
 pub mod sabotage;
 pub mod tree;
+
+/// The `main` of a test whose trials are found out at run time, with the command line of `cargo test`.
+pub fn run(trials: fn() -> Result<Vec<libtest_mimic::Trial>, String>) -> std::process::ExitCode {
+    let arguments = libtest_mimic::Arguments::from_args();
+    match trials() {
+        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+        Err(error) => {
+            eprintln!("{error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

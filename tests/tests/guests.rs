@@ -1,18 +1,11 @@
 //! Every guest on every host, each case a test of its own: `HOST::GUEST` or `HOST::GUEST::CASE`.
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use sisal_tests::{case::Case, guests, host};
 use std::{process::ExitCode, sync::Arc};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    match trials() {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    sisal_tests::run(trials)
 }
 
 fn trials() -> Result<Vec<Trial>, String> {

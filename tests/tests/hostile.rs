@@ -2,7 +2,7 @@
 //! runs normally. Single hostile programs are in `wat/` and run with all other guests; here is what takes more than
 //! one program, or none.
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use sisal_tests::{
     bytes::Bytes,
     case::{Case, Directory, Ending},
@@ -13,14 +13,7 @@ use sisal_tests::{
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    match trials() {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    sisal_tests::run(trials)
 }
 
 fn trials() -> Result<Vec<Trial>, String> {

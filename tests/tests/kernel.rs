@@ -4,7 +4,7 @@
 //!
 //! A machine boots once, when the first of its tests is run, and runs those of them that its kernel has.
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use manifest::{Status, debug_exit};
 use sisal_tests::{
     case::Ending,
@@ -20,14 +20,7 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    match trials() {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    sisal_tests::run(trials)
 }
 
 const MACHINES: [(&str, &str); 3] =
