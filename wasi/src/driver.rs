@@ -5,7 +5,7 @@ use crate::{
     call::{Exit, Parked, StoreData, poll_parked},
     clocks::{Clock, Timer},
     limits::{Limit, Limits},
-    program::growth::LARGEST_SLICE,
+    program::{growth::LARGEST_SLICE, table_grow},
     types::Nanoseconds,
 };
 use alloc::{
@@ -124,8 +124,8 @@ struct Live<S: 'static> {
 enum Step {
     /// Between two entry functions.
     Next,
-    /// Out of fuel.
-    Sliced(ResumableCallOutOfFuel),
+    /// Out of fuel, and how much it needs to go on.
+    Sliced(ResumableCallOutOfFuel, u64),
     /// In a host call that waits.
     Parked(ResumableCallHostTrap),
 }
@@ -199,7 +199,7 @@ impl<S: Send + 'static> Live<S> {
                         return Poll::Pending;
                     }
                 },
-                Step::Sliced(call) => needed = call.required_fuel(),
+                Step::Sliced(_, fuel) => needed = *fuel,
                 Step::Next => {}
             }
 
@@ -212,7 +212,7 @@ impl<S: Send + 'static> Live<S> {
             }
             let slice = self.slices.fuel().max(needed).min(left);
             let ran = self.store.set_fuel(slice).and_then(|()| match step {
-                Step::Sliced(call) => call.resume(&mut self.store, &mut []),
+                Step::Sliced(call, _) => call.resume(&mut self.store, &mut []),
                 Step::Parked(call) => call.resume(&mut self.store, results.as_slice(), &mut []),
                 Step::Next => match self.entries.pop_front() {
                     Some(entry) => entry.call_resumable(&mut self.store, &[], &mut []),
@@ -229,7 +229,13 @@ impl<S: Send + 'static> Live<S> {
                 Ok(ResumableCall::OutOfFuel(call)) => {
                     let now = self.clock.monotonic();
                     self.slices.learn(used.max(1), now.saturating_sub(start));
-                    self.step = Step::Sliced(call);
+                    let mut needed = call.required_fuel();
+                    if self.store.data_mut().limiter.take_interrupted_growth() {
+                        // It will start again, and is charged for that once.
+                        needed = needed.saturating_add(table_grow::AGAIN);
+                        *fuel_used = fuel_used.saturating_sub(table_grow::AGAIN);
+                    }
+                    self.step = Step::Sliced(call, needed);
                     // The deadline is looked at when it is polled next, at once if nobody else runs.
                     task.waker().wake_by_ref();
                     return Poll::Pending;
@@ -253,11 +259,6 @@ impl<S: Send + 'static> Live<S> {
         match error.as_trap_code() {
             Some(TrapCode::StackOverflow) => Outcome::LimitReached(Limit::Stack),
             Some(TrapCode::OutOfSystemMemory) => Outcome::LimitReached(Limit::MachineMemory),
-            _ if self.store.data().limiter.stranded() => {
-                let message = "table.grow by many elements was preempted, which wasmi 2.0.0 cannot resume; \
-                     growing in steps of fewer than 8 elements is never preempted";
-                Outcome::Trapped { message: message.to_string(), after: None }
-            }
             _ => Outcome::Trapped { message: error.to_string(), after: self.store.data().limiter.refused() },
         }
     }

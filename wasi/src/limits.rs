@@ -152,7 +152,7 @@ pub struct Limiter {
     /// the store.
     region: Option<Box<dyn Region>>,
     refused: Option<Limit>,
-    stranded: bool,
+    interrupted: bool,
 }
 
 /// What is used of a limit, over all memories or all tables.
@@ -195,7 +195,7 @@ impl Limiter {
             tables: Usage::new(limits.table_elements),
             region: None,
             refused: None,
-            stranded: false,
+            interrupted: false,
         }
     }
 
@@ -207,10 +207,9 @@ impl Limiter {
         Some(&**self.region.insert(region))
     }
 
-    /// Whether the guest was ended because the fuel of its slice did not suffice for `table.grow`: wasmi 2.0.0 then forgets
-    /// where the guest is, and would run it from somewhere else.
-    pub(crate) fn stranded(&self) -> bool {
-        self.stranded
+    /// Whether fuel has run out inside of `table.grow` since this was asked last (see [`crate::program::table_grow`]).
+    pub(crate) fn take_interrupted_growth(&mut self) -> bool {
+        core::mem::take(&mut self.interrupted)
     }
 
     /// The limit that refused the guest something, if one did.
@@ -276,10 +275,7 @@ impl ResourceLimiter for Limiter {
     fn table_grow_failed(&mut self, error: &TableError) -> Result<(), LimiterError> {
         self.tables.take_back();
         match error {
-            TableError::OutOfFuel { .. } => {
-                self.stranded = true;
-                return Err(LimiterError::ResourceLimiterDeniedAllocation);
-            }
+            TableError::OutOfFuel { .. } => self.interrupted = true,
             TableError::OutOfSystemMemory => self.refused = Some(Limit::MachineMemory),
             _ => {}
         }

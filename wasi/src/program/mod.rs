@@ -5,6 +5,7 @@ pub(crate) mod growth;
 mod refusal;
 mod rewrite;
 mod shim;
+pub(crate) mod table_grow;
 #[cfg(test)]
 mod tests;
 
@@ -56,7 +57,10 @@ impl Program {
     /// [`Refusal`] says what is wrong, or what is missing here.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         refusal::check_header(wasm)?;
-        let rewritten = rewrite::rewrite(wasm).map_err(|broken| refusal::explain_broken(wasm, broken))?;
+        let resumable = table_grow::replace(wasm);
+        let rewritten =
+            rewrite::rewrite(&resumable).map_err(|broken| refusal::explain_broken(wasm, broken))?;
+        drop(resumable);
         let Compiled { engine, module, tail_calls } =
             compile(engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
         growth::check(&rewritten.wasm)?;

@@ -228,22 +228,6 @@ fn a_machines_memory_is_clean_and_given_back() {
 }
 
 #[test]
-fn a_table_that_grows_beyond_its_slice_ends_the_guest_and_nothing_else() {
-    // wasmi would run it from a wrong place, for ever.
-    let wat = r#"(module (table $t 0 funcref) (func (export "_start")
-        (drop (table.grow $t (ref.null func) (i32.const 900000)))
-        (drop (table.grow $t (ref.null func) (i32.const 7)))))"#;
-    let (machine, clock) = machine();
-    let program = program(wat);
-    let ends = |command: Command| outcome(&machine, &clock, &program, command);
-    let Outcome::Trapped { message, after: None } = ends(Command::new("t").slice_fuel(1_000)) else {
-        panic!("not ended")
-    };
-    assert!(message.contains("table.grow"), "{message}");
-    assert_eq!(ends(Command::new("t").slice_fuel(1 << 20)), Outcome::Exited(0));
-}
-
-#[test]
 fn growing_by_nothing_for_ever_does_not_use_the_hosts_stack_up() {
     // With a delta that the translator does not know: a constant 0 would be no growth at all.
     let grows = "(local $none i32) (local $times i32)
