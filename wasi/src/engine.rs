@@ -10,8 +10,8 @@ pub struct Engine {
     config: Config,
 }
 
-/// What a stack starts with, in bytes.
-const FIRST_STACK_BYTES: usize = 16 << 10;
+/// What a stack starts with, in bytes: a guest that waits keeps it.
+const FIRST_STACK_BYTES: usize = 1 << 10;
 
 impl Engine {
     /// The deepest nesting of calls, by default. CPython needs some 20,000.
@@ -53,7 +53,7 @@ impl Engine {
         Self { config }
     }
 
-    /// The limits of the guest's stack: nested calls, and bytes of locals and operands (at least 16 KiB). A program that
+    /// The limits of the guest's stack: nested calls, and bytes of locals and operands (at least 1 KiB). A program that
     /// needs more traps, and the outcome names the limit.
     pub fn stack(mut self, frames: usize, bytes: usize) -> Self {
         self.config.set_max_stack_height(bytes.max(FIRST_STACK_BYTES));
