@@ -73,6 +73,8 @@ pub struct Call<'a, S> {
     pub task: Context<'a>,
     /// Whether this is the same call again, after a `Pending`.
     pub repeated: bool,
+    /// When others should have their turn, for a call that takes long.
+    pub(crate) turn: &'a mut Turn,
 }
 
 /// The host error by which a call unwinds a guest that has to wait. Resumable.
@@ -271,6 +273,7 @@ fn with_call<S: 'static, R>(
         memory: GuestMemory::new(bytes),
         task: Context::from_waker(&data.waker),
         repeated,
+        turn: &mut data.turn,
     })
 }
 

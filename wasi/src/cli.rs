@@ -128,7 +128,7 @@ impl Command {
         self
     }
 
-    /// Preempts the program after every `fuel` units (at most 200,000), in place of every 2 ms or so: for tests that want it preempted in
+    /// Preempts the program after every `fuel` units (at most 200,000), in place of every half millisecond or so: for tests that want it preempted in
     /// every possible place, always the same.
     pub fn slice_fuel(mut self, fuel: u64) -> Self {
         self.slices = Slices::Fixed(fuel.min(LARGEST_SLICE));

@@ -163,6 +163,18 @@ impl<T> GuestSlice<T> {
     }
 }
 
+impl GuestSlice<u8> {
+    /// What is behind the first `len` bytes; nothing, if there are no more.
+    pub fn from(self, len: u32) -> Self {
+        let rest = self.len.saturating_sub(len);
+        // An address that overflows is outside of any memory, and so is what is there.
+        match self.start.address.checked_add(len) {
+            Some(address) => GuestPtr::new(address).slice(rest),
+            None => GuestPtr::new(u32::MAX).slice(rest),
+        }
+    }
+}
+
 impl<T: Plain> GuestSlice<T> {
     fn byte_len(self) -> Result<usize> {
         let len = usize::try_from(self.len).map_err(|_| Error::Fault)?;
@@ -244,8 +256,14 @@ impl Plain for IoVec {
 /// The most buffers that one vectored call looks at; the rest is for the next call, as after any partial read or write.
 pub const IO_VECTORS_MAX: u32 = 1024;
 
-/// The most bytes that one call moves, so that it cannot hold the processor for long.
+/// The most bytes that one call moves.
 pub const IO_BYTES_MAX: u32 = 16 << 20;
+
+/// The most bytes that are moved at once, so that nobody else waits for long.
+const PIECE: u32 = 256 << 10;
+/// After this many bytes it is asked whether others should have their turn. A vector counts as [`VECTOR_WORK`] of them.
+const WORK: u32 = 16 << 10;
+const VECTOR_WORK: u32 = 1 << 10;
 
 /// The buffers of a vectored read or write, all of them checked.
 #[derive(Clone, Copy, Debug)]
@@ -277,41 +295,67 @@ impl IoVecs {
         self.total
     }
 
-    /// Calls `transfer` with each buffer in turn, at most [`IO_BYTES_MAX`] bytes in all, until one moves fewer bytes than
-    /// asked. Returns how many were moved: an error after the first byte is left for the next call to meet.
+    /// Calls `transfer` with each buffer in turn, in pieces, at most [`IO_BYTES_MAX`] bytes in all, until a piece is moved in
+    /// part only. An error after the first byte is left for the next call to meet.
     ///
-    /// `transfer` gets the memory too, because a read writes into it.
+    /// Asks `pause` from time to time; if it says so, the rest is for later: then the same is called with the bytes moved so
+    /// far as `from`. `transfer` gets the memory too, because a read writes into it.
     pub fn transfer(
         self,
         memory: &mut GuestMemory<'_>,
+        from: u32,
+        mut pause: impl FnMut() -> bool,
         mut transfer: impl FnMut(&mut GuestMemory<'_>, GuestSlice<u8>) -> Poll<Result<usize>>,
-    ) -> Poll<Result<u32>> {
-        let mut moved = 0u32;
+    ) -> Poll<Result<Moved>> {
+        let (mut moved, mut skip, mut work) = (from, from, 0_u32);
         for index in 0..self.vectors.len() {
             // A read may have overwritten the vectors themselves: each is loaded, and checked, anew.
             let vector = match self.vectors.at(index).and_then(|pointer| pointer.read(memory)) {
                 Ok(vector) => vector,
-                Err(error) => return Poll::Ready(if moved > 0 { Ok(moved) } else { Err(error) }),
+                Err(error) => return Poll::Ready(if moved > 0 { Ok(Moved::All(moved)) } else { Err(error) }),
             };
-            let buffer = vector.buffer().truncated(IO_BYTES_MAX.saturating_sub(moved));
-            if buffer.is_empty() {
-                continue;
-            }
-            match transfer(memory, buffer) {
-                Poll::Ready(Ok(count)) => {
-                    let count = u32::try_from(count).unwrap_or(u32::MAX).min(buffer.len());
-                    moved = moved.saturating_add(count);
-                    if count < buffer.len() {
-                        break;
+            let done = skip.min(vector.buffer().len());
+            skip = skip.saturating_sub(done);
+            let mut buffer = vector.buffer().from(done).truncated(IO_BYTES_MAX.saturating_sub(moved));
+            while !buffer.is_empty() {
+                if work >= WORK {
+                    work = 0;
+                    if pause() {
+                        return Poll::Ready(Ok(Moved::Some(moved)));
                     }
                 }
-                _ if moved > 0 => break,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
+                let piece = buffer.truncated(PIECE);
+                match transfer(memory, piece) {
+                    Poll::Ready(Ok(count)) => {
+                        let count = u32::try_from(count).unwrap_or(u32::MAX).min(piece.len());
+                        moved = moved.saturating_add(count);
+                        if count < piece.len() {
+                            return Poll::Ready(Ok(Moved::All(moved)));
+                        }
+                    }
+                    _ if moved > 0 => return Poll::Ready(Ok(Moved::All(moved))),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+                work = work.saturating_add(piece.len()).saturating_add(VECTOR_WORK);
+                buffer = buffer.from(piece.len());
             }
         }
-        Poll::Ready(Ok(moved))
+        if work >= WORK {
+            // Nothing is left to do, but whoever counts the time should know.
+            pause();
+        }
+        Poll::Ready(Ok(Moved::All(moved)))
     }
+}
+
+/// How many bytes a transfer has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved {
+    /// All that it can.
+    All(u32),
+    /// So many until now; the rest is for the guest's next turn.
+    Some(u32),
 }
 
 /// Defines records as they lie in guest memory: `name: type = offset`, and the size. Padding is written as zeros.
@@ -410,18 +454,24 @@ mod tests {
         assert_eq!(all.total(), 14);
         let run = |memory: &mut GuestMemory<'_>, results: &[Poll<Result<usize>>]| {
             let mut asked = vec![];
-            let moved = all.transfer(memory, |_, buffer| {
-                asked.push(buffer.len());
-                results[asked.len() - 1]
-            });
+            let moved = all.transfer(
+                memory,
+                0,
+                || false,
+                |_, buffer| {
+                    asked.push(buffer.len());
+                    results[asked.len() - 1]
+                },
+            );
             (moved, asked)
         };
+        let all_of = |count| Poll::Ready(Ok(Moved::All(count)));
         let ok = |count| Poll::Ready(Ok(count));
         let failed = Poll::Ready(Err(Error::Io));
-        assert_eq!(run(&mut memory, &[ok(4), ok(8), ok(2)]), (Poll::Ready(Ok(14)), vec![4, 8, 2]));
-        assert_eq!(run(&mut memory, &[ok(4), ok(7)]), (Poll::Ready(Ok(11)), vec![4, 8]));
-        assert_eq!(run(&mut memory, &[ok(4), Poll::Pending]), (Poll::Ready(Ok(4)), vec![4, 8]));
-        assert_eq!(run(&mut memory, &[ok(4), failed]), (Poll::Ready(Ok(4)), vec![4, 8]));
+        assert_eq!(run(&mut memory, &[ok(4), ok(8), ok(2)]), (all_of(14), vec![4, 8, 2]));
+        assert_eq!(run(&mut memory, &[ok(4), ok(7)]), (all_of(11), vec![4, 8]));
+        assert_eq!(run(&mut memory, &[ok(4), Poll::Pending]), (all_of(4), vec![4, 8]));
+        assert_eq!(run(&mut memory, &[ok(4), failed]), (all_of(4), vec![4, 8]));
         assert_eq!(run(&mut memory, &[Poll::Pending]), (Poll::Pending, vec![4]));
         assert_eq!(run(&mut memory, &[failed]), (Poll::Ready(Err(Error::Io)), vec![4]));
     }
@@ -431,12 +481,17 @@ mod tests {
         let mut bytes = vectors(&[(8, 8), (32, 4)]);
         let mut memory = GuestMemory::new(&mut bytes);
         let all = IoVecs::new(GuestPtr::new(0).slice(2), &memory).unwrap();
-        let moved = all.transfer(&mut memory, |memory, buffer| {
-            let bytes = buffer.bytes_mut(memory)?;
-            bytes.fill(0xff);
-            Poll::Ready(Ok(bytes.len()))
-        });
-        assert_eq!(moved, Poll::Ready(Ok(8)), "the second vector is not what it was");
+        let moved = all.transfer(
+            &mut memory,
+            0,
+            || false,
+            |memory, buffer| {
+                let bytes = buffer.bytes_mut(memory)?;
+                bytes.fill(0xff);
+                Poll::Ready(Ok(bytes.len()))
+            },
+        );
+        assert_eq!(moved, Poll::Ready(Ok(Moved::All(8))), "the second vector is not what it was");
     }
 
     #[test]
@@ -446,7 +501,53 @@ mod tests {
         bytes.resize(16 + len as usize, 0);
         let mut memory = GuestMemory::new(&mut bytes);
         let all = IoVecs::new(GuestPtr::new(0).slice(2), &memory).unwrap();
-        let moved = all.transfer(&mut memory, |_, buffer| Poll::Ready(Ok(buffer.len() as usize)));
-        assert_eq!(moved, Poll::Ready(Ok(IO_BYTES_MAX)));
+        let mut pieces = vec![];
+        let moved = all.transfer(
+            &mut memory,
+            0,
+            || false,
+            |_, buffer| {
+                pieces.push(buffer.len());
+                Poll::Ready(Ok(buffer.len() as usize))
+            },
+        );
+        assert_eq!(moved, Poll::Ready(Ok(Moved::All(IO_BYTES_MAX))));
+        assert!(pieces.iter().all(|&piece| piece <= PIECE));
+    }
+
+    #[test]
+    fn a_transfer_that_pauses_goes_on_where_it_was() {
+        // Long ones, short ones and empty ones, of different bytes.
+        let lens = [300_000, 0, 7, 5, 20_000, 1, 600_000];
+        let places = lens.iter().scan(64, |end, len| {
+            *end += len;
+            Some((*end - len, *len))
+        });
+        let mut bytes = vectors(&places.collect::<Vec<_>>());
+        bytes.resize(64 + lens.iter().sum::<u32>() as usize, 0);
+        (64..bytes.len()).for_each(|at| bytes[at] = ((at * 31) >> 3) as u8);
+        let expected = bytes[64..].to_vec();
+        let mut memory = GuestMemory::new(&mut bytes);
+        let all = IoVecs::new(GuestPtr::new(0).slice(lens.len() as u32), &memory).unwrap();
+        let (mut from, mut pauses, mut taken) = (0, 0, vec![]);
+        loop {
+            let moved = all.transfer(
+                &mut memory,
+                from,
+                || true,
+                |memory, buffer| {
+                    taken.extend_from_slice(buffer.bytes(memory)?);
+                    Poll::Ready(Ok(buffer.len() as usize))
+                },
+            );
+            match moved {
+                Poll::Ready(Ok(Moved::Some(moved))) => (from, pauses) = (moved, pauses + 1),
+                Poll::Ready(Ok(Moved::All(moved))) => break assert_eq!(moved as usize, expected.len()),
+                _ => panic!("{moved:?}"),
+            }
+        }
+        assert!(taken == expected);
+        // Never before anything is moved; between the pieces of the long ones, and after 16 short ones at the latest.
+        assert_eq!(pauses, 5);
     }
 }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, Result,
     filesystem::OpenFile,
-    guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Plain},
+    guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Moved, Plain},
 };
 use core::{ops::ControlFlow, task::Poll};
 
@@ -19,10 +19,25 @@ pub fn fd_advise(call: &mut Preview1<'_>, fd: u32, offset: u64, len: u64, _: Adv
     Poll::Ready(file.advise(offset, len))
 }
 
-/// Makes sure that a file has space.
+/// Bytes that are allocated between two looks at the clock.
+const ALLOCATED: u64 = 256 << 10;
+
+/// Makes sure that a file has space, in as many turns as that takes. What was had before the space ran out stays.
 pub fn fd_allocate(call: &mut Preview1<'_>, fd: u32, offset: u64, len: u64) -> Polled {
+    let mut done = call.progress();
     let file = call.state.descriptors.get_mut(fd)?.file(Rights::FD_ALLOCATE)?;
-    Poll::Ready(file.allocate(offset, len))
+    loop {
+        let rest = len.saturating_sub(done);
+        let start = offset.checked_add(done).ok_or(Error::FileTooLarge)?;
+        file.allocate(start, rest.min(ALLOCATED))?;
+        if rest <= ALLOCATED {
+            return Poll::Ready(Ok(()));
+        }
+        done = done.saturating_add(ALLOCATED);
+        if call.turn.ends_here() {
+            return call.pause(done);
+        }
+    }
 }
 
 /// Closes a descriptor.
@@ -176,14 +191,22 @@ pub fn fd_read(
     len: u32,
     read: GuestPtr<u32>,
 ) -> Polled {
+    let from = moved_so_far(call)?;
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let (permitted, flags) = (descriptor.require(Rights::FD_READ), descriptor.flags());
-    let (memory, task) = (&mut call.memory, &mut call.task);
+    let (memory, task, turn) = (&mut call.memory, &mut call.task, &mut *call.turn);
+    let pause = || turn.ends_here();
     let moved = match &mut descriptor.object {
-        Object::File(file) => checked(permitted, memory, vectors, len, read)?
-            .transfer(memory, |memory, buffer| Poll::Ready(file.read(buffer.bytes_mut(memory)?))),
-        Object::Input(stream) => checked(permitted, memory, vectors, len, read)?
-            .transfer(memory, |memory, buffer| stream.poll_read(task, buffer.bytes_mut(memory)?)),
+        Object::File(file) => {
+            checked(permitted, memory, vectors, len, read)?.transfer(memory, from, pause, |memory, buffer| {
+                Poll::Ready(file.read(buffer.bytes_mut(memory)?))
+            })
+        }
+        Object::Input(stream) => {
+            checked(permitted, memory, vectors, len, read)?.transfer(memory, from, pause, |memory, buffer| {
+                stream.poll_read(task, buffer.bytes_mut(memory)?)
+            })
+        }
         Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     };
     finish(call, moved, flags, read)
@@ -198,16 +221,22 @@ pub fn fd_pread(
     offset: u64,
     read: GuestPtr<u32>,
 ) -> Polled {
+    let from = moved_so_far(call)?;
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let flags = descriptor.flags();
     let file = descriptor.seekable(Rights::FD_READ)?;
-    let mut offset = offset;
-    let moved =
-        checked(Ok(()), &call.memory, vectors, len, read)?.transfer(&mut call.memory, |memory, buffer| {
+    let mut offset = offset.saturating_add(from.into());
+    let pause = || call.turn.ends_here();
+    let moved = checked(Ok(()), &call.memory, vectors, len, read)?.transfer(
+        &mut call.memory,
+        from,
+        pause,
+        |memory, buffer| {
             let count = file.pread(buffer.bytes_mut(memory)?, offset)?;
             offset = offset.saturating_add(count as u64);
             Poll::Ready(Ok(count))
-        });
+        },
+    );
     finish(call, moved, flags, read)
 }
 
@@ -219,18 +248,28 @@ pub fn fd_write(
     len: u32,
     written: GuestPtr<u32>,
 ) -> Polled {
+    let from = moved_so_far(call)?;
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let (permitted, flags) = (descriptor.require(Rights::FD_WRITE), descriptor.flags());
-    let (memory, task) = (&mut call.memory, &mut call.task);
+    let (memory, task, turn) = (&mut call.memory, &mut call.task, &mut *call.turn);
+    let pause = || turn.ends_here();
     let moved = match &mut descriptor.object {
         Object::File(file) => {
-            let moved = checked(permitted, memory, vectors, len, written)?
-                .transfer(memory, |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)));
+            let moved = checked(permitted, memory, vectors, len, written)?.transfer(
+                memory,
+                from,
+                pause,
+                |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)),
+            );
             make_durable(file, flags)?;
             moved
         }
-        Object::Output(stream) => checked(permitted, memory, vectors, len, written)?
-            .transfer(memory, |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?)),
+        Object::Output(stream) => checked(permitted, memory, vectors, len, written)?.transfer(
+            memory,
+            from,
+            pause,
+            |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?),
+        ),
         Object::Input(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     };
     finish(call, moved, flags, written)
@@ -245,18 +284,29 @@ pub fn fd_pwrite(
     offset: u64,
     written: GuestPtr<u32>,
 ) -> Polled {
+    let from = moved_so_far(call)?;
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let flags = descriptor.flags();
     let file = descriptor.seekable(Rights::FD_WRITE)?;
-    let mut offset = offset;
-    let moved =
-        checked(Ok(()), &call.memory, vectors, len, written)?.transfer(&mut call.memory, |memory, buffer| {
+    let mut offset = offset.saturating_add(from.into());
+    let pause = || call.turn.ends_here();
+    let moved = checked(Ok(()), &call.memory, vectors, len, written)?.transfer(
+        &mut call.memory,
+        from,
+        pause,
+        |memory, buffer| {
             let count = file.pwrite(buffer.bytes(memory)?, offset)?;
             offset = offset.saturating_add(count as u64);
             Poll::Ready(Ok(count))
-        });
+        },
+    );
     make_durable(file, flags)?;
     finish(call, moved, flags, written)
+}
+
+/// How many bytes the call had moved when it was paused.
+fn moved_so_far(call: &Preview1<'_>) -> Result<u32> {
+    call.progress().try_into().map_err(|_| Error::Overflow)
 }
 
 /// Checks the right and the pointers of a vectored call, also the one that its result goes to: what has been moved must be
@@ -283,16 +333,24 @@ fn make_durable(file: &OpenFile, flags: FdFlags) -> Result<()> {
 }
 
 /// Writes how many bytes were moved; what would wait is `AGAIN` for a non-blocking descriptor.
-fn finish(call: &mut Preview1<'_>, moved: Poll<Result<u32>>, flags: FdFlags, out: GuestPtr<u32>) -> Polled {
+fn finish(call: &mut Preview1<'_>, moved: Poll<Result<Moved>>, flags: FdFlags, out: GuestPtr<u32>) -> Polled {
     match moved {
-        Poll::Ready(moved) => Poll::Ready(out.write(&mut call.memory, moved?)),
+        Poll::Ready(Ok(Moved::All(moved))) => Poll::Ready(out.write(&mut call.memory, moved)),
+        Poll::Ready(Ok(Moved::Some(moved))) => call.pause(moved.into()),
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
         Poll::Pending if flags.contains(FdFlags::NONBLOCK) => Poll::Ready(Err(Error::WouldBlock)),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => {
+            call.state.progress = 0;
+            Poll::Pending
+        }
     }
 }
 
+/// Entries of a listing between two looks at the clock.
+const LISTED: u32 = 32;
+
 /// Lists a directory into a buffer, which is filled whole, the last entry cut off where it ends: a listing that does not
-/// fill it is complete.
+/// fill it is complete. A long one takes as many turns as it needs.
 pub fn fd_readdir(
     call: &mut Preview1<'_>,
     fd: u32,
@@ -301,11 +359,15 @@ pub fn fd_readdir(
     cookie: u64,
     used: GuestPtr<u32>,
 ) -> Polled {
+    let (done, cookie) = (call.progress(), if call.repeated { call.state.cookie } else { cookie });
     let directory = call.state.descriptors.get(fd)?.directory(Rights::FD_READDIR)?;
     used.check(&call.memory)?;
-    let mut rest = buffer.slice(len).bytes_mut(&mut call.memory)?;
-    let whole = rest.len();
+    let whole = buffer.slice(len).bytes_mut(&mut call.memory)?;
+    let whole_len = whole.len();
+    let mut rest = usize::try_from(done).ok().and_then(|done| whole.get_mut(done..)).ok_or(Error::Fault)?;
     let mut head = [0; DirEntry::SIZE];
+    let mut listed = 0_u32;
+    let mut paused = None;
     directory.read_directory(cookie, &mut |entry| {
         let stored = DirEntry {
             next: entry.next,
@@ -317,9 +379,22 @@ pub fn fd_readdir(
         let _ = stored.store(&mut head);
         fill(&mut rest, &head);
         fill(&mut rest, entry.name.as_bytes());
-        if rest.is_empty() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if rest.is_empty() {
+            return ControlFlow::Break(());
+        }
+        listed = listed.wrapping_add(1);
+        if listed.is_multiple_of(LISTED) && call.turn.ends_here() {
+            paused = Some(entry.next);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
     })?;
-    let filled = whole.saturating_sub(rest.len()).try_into().map_err(|_| Error::Overflow)?;
+    let filled = whole_len.saturating_sub(rest.len());
+    if let Some(cookie) = paused {
+        call.state.cookie = cookie;
+        return call.pause(filled as u64);
+    }
+    let filled = filled.try_into().map_err(|_| Error::Overflow)?;
     Poll::Ready(used.write(&mut call.memory, filled))
 }
 

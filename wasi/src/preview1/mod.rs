@@ -66,9 +66,11 @@ pub struct State {
     entropy: Arc<dyn Entropy>,
     /// For the one call that waits for a time.
     timer: Timer,
-    /// What the parked call has to remember until it is repeated: since when it waits ([`poll`]), how far it has come
-    /// ([`random`]).
+    /// What the parked call has to remember until it is repeated: since when it waits ([`poll`]), how many bytes it has
+    /// come ([`random`], [`fd`]).
     progress: u64,
+    /// Where the listing goes on ([`fd`]).
+    cookie: u64,
 }
 
 impl State {
@@ -92,6 +94,7 @@ impl State {
             clock: grants.clock,
             entropy: grants.entropy,
             progress: 0,
+            cookie: 0,
         })
     }
 }
@@ -101,6 +104,20 @@ type Preview1<'a> = Call<'a, State>;
 
 /// What it returns.
 type Polled = Poll<Result<()>>;
+
+impl Preview1<'_> {
+    /// How far the call had come when it was [paused](Self::pause).
+    fn progress(&self) -> u64 {
+        if self.repeated { self.state.progress } else { 0 }
+    }
+
+    /// Leaves the rest of a long call for the guest's next turn.
+    fn pause(&mut self, progress: u64) -> Polled {
+        self.state.progress = progress;
+        self.task.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
 
 /// The function that a program imports as `module`.`name`.
 pub fn function(module: &str, name: &str) -> Option<HostImport<State>> {

@@ -4,23 +4,21 @@ use super::{Polled, Preview1};
 use crate::{Error, guest::GuestPtr};
 use core::task::Poll;
 
-/// Bytes between two turns of the others: some milliseconds of a good generator.
-const PIECE: usize = 1 << 20;
+/// Bytes between two looks at the clock.
+const PIECE: usize = 16 << 10;
 
-/// Fills a buffer with random bytes: all of it, piece by piece, letting others have their turn in between.
+/// Fills a buffer with random bytes: all of it, piece by piece, in as many turns as that takes.
 pub fn random_get(call: &mut Preview1<'_>, buffer: GuestPtr<u8>, len: u32) -> Polled {
+    let mut done = usize::try_from(call.progress()).map_err(|_| Error::Fault)?;
     let bytes = buffer.slice(len).bytes_mut(&mut call.memory)?;
-    let done = if call.repeated { call.state.progress } else { 0 };
-    let rest = usize::try_from(done).ok().and_then(|done| bytes.get_mut(done..)).ok_or(Error::Fault)?;
-    match rest.split_at_mut_checked(PIECE) {
-        Some((piece, rest)) if !rest.is_empty() => {
-            call.state.entropy.fill(piece)?;
-            call.state.progress = done.saturating_add(PIECE as u64);
-            call.task.waker().wake_by_ref();
-            Poll::Pending
+    for piece in bytes.get_mut(done..).ok_or(Error::Fault)?.chunks_mut(PIECE) {
+        call.state.entropy.fill(piece)?;
+        done = done.saturating_add(piece.len());
+        if piece.len() == PIECE && call.turn.ends_here() {
+            return call.pause(done as u64);
         }
-        _ => Poll::Ready(call.state.entropy.fill(rest)),
     }
+    Poll::Ready(Ok(()))
 }
 
 #[cfg(test)]
@@ -45,6 +43,7 @@ mod tests {
         guest.memory = alloc::vec![0; 3 * PIECE + 5];
         let len = guest.memory.len() as u32;
         let get = |call: &mut Preview1<'_>| random_get(call, GuestPtr::new(0), len);
+        guest.end_turns();
         assert!(guest.poll(get).is_pending());
         assert!(guest.poll_again(get).is_pending());
         assert!(guest.poll_again(get).is_pending());

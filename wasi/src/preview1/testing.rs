@@ -7,6 +7,7 @@ use crate::{
     filesystem::{Permissions, memory::MemoryFileSystem},
     guest::{GuestMemory, GuestPtr, Plain},
     io::{BytesOutput, PipeWriter, pipe},
+    turn::Turn,
     types::Nanoseconds,
 };
 use alloc::{string::ToString, task::Wake, vec};
@@ -108,6 +109,7 @@ pub struct Guest {
     pub stdin: Option<PipeWriter>,
     pub stdout: Arc<BytesOutput>,
     wakes: Arc<Wakes>,
+    turn: Turn,
 }
 
 /// A guest with arguments, an environment, a pipe for stdin, and one file system as `/` and, read-only, as `/ro`.
@@ -138,7 +140,16 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
     })
     .unwrap();
     let memory = vec![0xaa; MEMORY as usize];
-    Guest { state, memory, clock, files, stdin: Some(writer), stdout, wakes: Arc::default() }
+    Guest {
+        state,
+        memory,
+        clock,
+        files,
+        stdin: Some(writer),
+        stdout,
+        wakes: Arc::default(),
+        turn: Turn::default(),
+    }
 }
 
 impl Guest {
@@ -149,6 +160,7 @@ impl Guest {
             memory: GuestMemory::new(&mut self.memory),
             task: Context::from_waker(&waker),
             repeated,
+            turn: &mut self.turn,
         })
     }
 
@@ -167,6 +179,28 @@ impl Guest {
         match self.poll(function) {
             Poll::Ready(result) => result,
             Poll::Pending => panic!("the call waits"),
+        }
+    }
+
+    /// From now on, every turn is over as soon as a call asks.
+    pub fn end_turns(&mut self) {
+        let clock: Arc<dyn Clock> = self.clock.clone();
+        self.turn.begin(&clock, 0, 0);
+    }
+
+    /// Calls a function that takes as many turns as there are pauses, and how many these were.
+    pub fn call_in_turns(&mut self, function: impl Fn(&mut Preview1<'_>) -> Polled) -> (Result<()>, usize) {
+        let mut polled = self.poll(&function);
+        let before = self.wakes();
+        let mut pauses = 0;
+        while polled.is_pending() {
+            pauses += 1;
+            polled = self.poll_again(&function);
+        }
+        assert!(pauses == 0 || self.wakes() + 1 == before + pauses, "who pauses wakes itself");
+        match polled {
+            Poll::Ready(result) => (result, pauses),
+            Poll::Pending => unreachable!(),
         }
     }
 

@@ -464,3 +464,74 @@ fn a_listing_fills_its_buffer_whole() {
         Err::<u32, _>(Error::BadDescriptor)
     );
 }
+
+#[test]
+fn a_long_listing_takes_turns_and_gives_the_same() {
+    let mut guest = guest();
+    for index in 0..200 {
+        let fd = guest.file(&alloc::format!("file-{index}"), b"");
+        guest.call(|call| fd_close(call, fd)).unwrap();
+    }
+    let used = GuestPtr::new(0);
+    let list = |guest: &mut Guest, len| {
+        guest.memory.fill(0);
+        let (result, pauses) =
+            guest.call_in_turns(|call| fd_readdir(call, ROOT, GuestPtr::new(FREE), len, 0, used));
+        ((result, guest.get::<u32>(0), guest.memory[FREE as usize..].to_vec()), pauses)
+    };
+    // One that ends before the buffer does, and one that does not.
+    let lens = [20_000, 3_000];
+    let whole = lens.map(|len| list(&mut guest, len));
+    guest.end_turns();
+    let cut = lens.map(|len| list(&mut guest, len));
+    assert_eq!([whole[0].1, whole[1].1], [0, 0]);
+    assert!(cut[0].1 > 5 && cut[1].1 > 1, "{} and {} pauses", cut[0].1, cut[1].1);
+    assert!(whole[0].0 == cut[0].0 && whole[1].0 == cut[1].0);
+    assert_eq!(whole[1].0.1, 3_000);
+}
+
+#[test]
+fn long_reads_and_writes_take_turns_and_move_everything() {
+    const LEN: u32 = 700_001;
+    let mut guest = guest();
+    guest.memory.resize((FREE + 2 * LEN) as usize, 0);
+    let bytes: Vec<u8> = (0..LEN).map(|at| ((at * 7) >> 4) as u8).collect();
+    guest.put(FREE, &bytes);
+    guest.end_turns();
+    let fd = guest.file("f", b"before");
+    let out = GuestPtr::<u32>::new(0);
+    let vector = guest.vector(FREE, LEN);
+    let all = |(result, pauses): (Result<()>, usize), guest: &Guest| {
+        assert_eq!((result, guest.get::<u32>(0)), (Ok(()), LEN));
+        assert_eq!(pauses, 2);
+    };
+    all(guest.call_in_turns(|call| fd_write(call, fd, vector, 1, out)), &guest);
+    assert_eq!(guest.filestat(fd).unwrap().size, u64::from(LEN) + 6);
+    all(guest.call_in_turns(|call| fd_pwrite(call, fd, vector, 1, 1, out)), &guest);
+    let vector = guest.vector(FREE + LEN, LEN);
+    let read = |guest: &Guest| guest.memory[(FREE + LEN) as usize..].to_vec();
+    all(guest.call_in_turns(|call| fd_pread(call, fd, vector, 1, 1, out)), &guest);
+    assert!(read(&guest) == bytes);
+    let seek = |call: &mut Preview1<'_>| fd_seek::<Snapshot>(call, fd, 1, Whence::Set, GuestPtr::new(8));
+    guest.call(seek).unwrap();
+    guest.memory[(FREE + LEN) as usize..].fill(0);
+    all(guest.call_in_turns(|call| fd_read(call, fd, vector, 1, out)), &guest);
+    assert!(read(&guest) == bytes);
+    // To a stream too.
+    let vector = guest.vector(FREE, LEN);
+    all(guest.call_in_turns(|call| fd_write(call, 1, vector, 1, out)), &guest);
+    assert!(guest.stdout.take() == bytes);
+}
+
+#[test]
+fn space_is_allocated_in_turns() {
+    let mut guest = guest();
+    guest.end_turns();
+    let fd = guest.file("f", b"x");
+    let allocate = |call: &mut Preview1<'_>| fd_allocate(call, fd, 1, 600_000);
+    assert_eq!(guest.call_in_turns(allocate), (Ok(()), 2));
+    assert_eq!(guest.filestat(fd).unwrap().size, 600_001);
+    // The file system has room for a mebibyte.
+    let (result, _) = guest.call_in_turns(|call| fd_allocate(call, fd, 0, 2 << 20));
+    assert_eq!(result, Err(Error::NoSpace));
+}
