@@ -45,6 +45,12 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     task
 }
 
+/// How many tasks can go on.
+#[cfg(feature = "selftest")]
+pub fn ready() -> usize {
+    READY.lock().len()
+}
+
 /// Runs `future` to its end, and the other tasks meanwhile.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);

@@ -12,6 +12,7 @@ use sisal_tests::{
     host::End,
     hostile, kernel,
     machine::{Boot, Settings},
+    scale,
 };
 use std::{
     path::{Path, PathBuf},
@@ -70,9 +71,13 @@ impl Lazy {
         Trial::test(format!("{}::{name}", self.settings.name), move || Ok(test(machine.boot()?)?))
     }
 
-    /// The tests of the kernel that have `part` in their names.
+    /// The tests of the kernel that have `part` in their names; those that have not, if it begins with `-`.
     fn trials(self: &Arc<Self>, part: &str) -> Vec<Trial> {
-        let names = self.image.tests.iter().filter(|name| name.contains(part)).cloned();
+        let selected = |name: &&String| match part.strip_prefix('-') {
+            Some(part) => !name.contains(part),
+            None => name.contains(part),
+        };
+        let names = self.image.tests.iter().filter(selected).cloned();
         let mut trials: Vec<_> = names
             .map(|name| {
                 self.trial(&name.clone(), move |boot| {
@@ -85,7 +90,10 @@ impl Lazy {
                 })
             })
             .collect();
-        trials.push(self.trial("the_machine_ends", |boot| ended(boot, debug_exit::ENDED)));
+        trials.push(self.trial("the_machine_ends", |boot| {
+            boot.log.lines().filter(|line| line.starts_with("measured ")).for_each(|line| println!("{line}"));
+            ended(boot, debug_exit::ENDED)
+        }));
         trials
     }
 }
@@ -106,11 +114,16 @@ fn trials() -> Result<Vec<Trial>, String> {
     let image = Arc::new(Image { kernel, tests, guests, initrd });
     let mut trials: Vec<Vec<Trial>> = vec![];
     for (name, machine) in MACHINES {
-        let whole = Arc::new(Lazy::new(&image, name, machine, 512, ""));
-        trials.push(whole.trials(""));
+        let whole = Arc::new(Lazy::new(&image, name, machine, 512, "selftest=-scale::"));
+        trials.push(whole.trials("-scale::"));
         trials.push(image.guests.iter().map(|(guest, ending)| guest_trial(&whole, guest, ending)).collect());
         let small = Arc::new(Lazy::new(&image, &format!("{name}_16M"), machine, 16, "selftest=memory::"));
         trials.push(small.trials("memory::"));
+        // They take long: once.
+        if name == "microvm" {
+            let scale = Arc::new(Lazy::new(&image, "microvm_scale", machine, 512, "selftest=scale::"));
+            trials.push(scale.trials("scale::"));
+        }
         // Takes that much of the host's memory: once.
         if name == "q35" {
             let large = Arc::new(Lazy::new(&image, "q35_8G", machine, 8 << 10, "selftest=memory::"));
@@ -266,12 +279,17 @@ fn initrd() -> Result<(Guests, Vec<u8>), String> {
     modules.push(("not_wasm", b"#!/bin/sh\n".to_vec(), refused("not a WebAssembly program")));
 
     let mut archive = tar::Builder::new(vec![]);
-    let entries = [("hello", &hello)].into_iter().chain(modules.iter().map(|(name, wasm, _)| (*name, wasm)));
-    for (name, wasm) in entries {
+    let mut append = |path: String, wasm: &[u8]| {
         let mut header = tar::Header::new_ustar();
         header.set_size(wasm.len() as u64);
-        let path = format!("guests/{name}.wasm");
-        archive.append_data(&mut header, path, &**wasm).map_err(|error| error.to_string())?;
+        archive.append_data(&mut header, path, wasm).map_err(|error| error.to_string())
+    };
+    append("guests/hello.wasm".into(), &hello)?;
+    for (name, wasm, _) in &modules {
+        append(format!("guests/{name}.wasm"), wasm)?;
+    }
+    for (name, text) in scale::guests() {
+        append(format!("scale/{name}.wasm"), &guests::wat(name, &text, Path::new(""))?.wasm)?;
     }
     let archive = archive.into_inner().map_err(|error| error.to_string())?;
     Ok((modules.into_iter().map(|(name, _, ending)| (name, ending)).collect(), archive))

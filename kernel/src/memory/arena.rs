@@ -64,6 +64,8 @@ struct Class {
 /// The arena: all slots.
 pub struct Arena {
     classes: [Class; CLASSES],
+    /// How many slots are in use.
+    slots: usize,
 }
 
 /// A slot and the committed memory at its start.
@@ -115,7 +117,7 @@ pub fn contains(address: u64) -> bool {
 impl Arena {
     /// An arena with nothing in it.
     pub const fn new() -> Self {
-        Self { classes: [Class { used: 0, free: 0 }; CLASSES] }
+        Self { classes: [Class { used: 0, free: 0 }; CLASSES], slots: 0 }
     }
 
     /// A slot with room for `len` bytes, nothing committed.
@@ -129,6 +131,7 @@ impl Arena {
             *free = Chunk(directory.get(base, Level::Directory)).linked();
             // SAFETY: a free slot's first entry is its link, which maps nothing.
             unsafe { directory.set(base, Level::Directory, Entry::EMPTY) };
+            self.slots += 1;
             return Some(Slot::new(base, 0));
         }
         let base = start + u64::from(*used) * slot_size(class);
@@ -138,7 +141,13 @@ impl Arena {
         // Here already, so that giving the slot back cannot fail.
         tables::directory_or_create(base, &mut || frames.allocate())?;
         *used += 1;
+        self.slots += 1;
         Some(Slot::new(base, 0))
+    }
+
+    /// How many slots are in use.
+    pub fn slots(&self) -> usize {
+        self.slots
     }
 
     /// Gives a slot back, with all that is committed of it.
@@ -153,6 +162,7 @@ impl Arena {
         let free = &mut self.classes[class].free;
         let link = Chunk::link(*free).0;
         *free = index as u32 + 1;
+        self.slots -= 1;
         let directory = tables::directory(slot.base).expect("made when the slot was reserved");
         // SAFETY: nothing is committed of the slot, so the entry maps nothing, nor does a link.
         unsafe { directory.set(slot.base, Level::Directory, link) };

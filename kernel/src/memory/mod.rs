@@ -144,6 +144,8 @@ pub struct Stats {
     pub free: usize,
     /// Bytes in heap allocations.
     pub heap: usize,
+    /// Slots of the arena that are in use.
+    pub slots: usize,
 }
 
 /// How much memory there is now.
@@ -156,5 +158,6 @@ pub fn stats() -> Stats {
         available: bytes(memory.frames.free() - memory.frames.promised()),
         free: bytes(memory.frames.free()),
         heap,
+        slots: memory.arena.slots(),
     }
 }

@@ -12,7 +12,7 @@ use wasi::clocks::Timer;
 selftest! { a_thousand_tasks_end tasks_take_turns tasks_sleep_side_by_side a_cancelled_task_is_freed }
 
 /// Goes to the end of the queue.
-fn turn() -> impl Future<Output = ()> {
+pub(super) fn turn() -> impl Future<Output = ()> {
     let mut waited = false;
     poll_fn(move |task| {
         if waited {

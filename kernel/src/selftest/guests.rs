@@ -22,14 +22,14 @@ a_hundred_guests_at_once the_file_system_in_memory_works }
 
 const QUOTA: u64 = 8 << 20;
 
-/// The test's programs: the names of `guests/NAME.wasm` in the initrd, with their bytes.
-fn programs() -> Vec<(String, &'static [u8])> {
+/// Programs in the initrd: the names of its files `DIRECTORY/NAME.wasm`, with their bytes.
+pub(super) fn programs(directory: &str) -> Vec<(String, &'static [u8])> {
     let module = machine().info.modules.first().expect("an initrd with guests");
     let archive = Archive::open(memory::module(module)).expect("an archive");
     let entries = archive.entries().map(|entry| entry.expect("a sound entry"));
     let programs = entries.filter_map(|entry| match entry.content {
         Content::File(bytes) => {
-            let name = entry.path.strip_prefix("guests/")?.strip_suffix(".wasm")?;
+            let name = entry.path.strip_prefix(directory)?.strip_suffix(".wasm")?;
             Some((name.to_string(), bytes))
         }
         _ => None,
@@ -38,11 +38,12 @@ fn programs() -> Vec<(String, &'static [u8])> {
 }
 
 fn program(name: &str) -> &'static [u8] {
-    let found = programs().into_iter().find(|(found, _)| found == name);
+    let found = programs("guests/").into_iter().find(|(found, _)| found == name);
     found.unwrap_or_else(|| panic!("the initrd has no guests/{name}.wasm")).1
 }
 
-fn wasi_machine() -> Machine {
+/// What guests run on.
+pub(super) fn wasi_machine() -> Machine {
     Machine {
         clock: machine().clock.clone(),
         entropy: MachineEntropy::new(Vec::new()),
@@ -74,7 +75,7 @@ fn hostile_guests_end_and_the_next_one_runs() {
     };
     check("nothing");
     let mut count = 0;
-    for (name, bytes) in programs().into_iter().filter(|(name, _)| name != "hello") {
+    for (name, bytes) in programs("guests/").into_iter().filter(|(name, _)| name != "hello") {
         let before = memory::stats();
         // What the test on the host compares with what it expects.
         let end = match Program::new(&Engine::new(), bytes) {

@@ -6,7 +6,7 @@
 //! section `.selftest.names` of the kernel's file has a line for each: so tests/tests/kernel.rs, which boots the machines
 //! and knows what it must find in them, misses none.
 //!
-//! On the command line, `selftest=PART` runs only those with PART in their names; `now=SECONDS` and `ram=MIB` are the
+//! On the command line, `selftest=PART` runs only those with PART in their names, `selftest=-PART` only those without; `now=SECONDS` and `ram=MIB` are the
 //! host's date and the machine's memory; `entropy=none` says that there is no source of entropy; `fatal=WAY` ends the
 //! machine in one of the ways of the module `fatal`.
 
@@ -17,6 +17,7 @@ mod faults;
 mod guests;
 mod intrinsics;
 mod memory;
+mod scale;
 mod time;
 mod vectors;
 
@@ -104,7 +105,12 @@ pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<d
     let wanted = machine.option("selftest");
     for test in tests() {
         let name = test.name.trim_start_matches("kernel::").trim_start_matches("selftest::");
-        if wanted.is_some_and(|wanted| !name.contains(wanted)) {
+        let runs = match wanted.map(|part| (part, part.strip_prefix('-'))) {
+            Some((_, Some(part))) => !name.contains(part),
+            Some((part, None)) => name.contains(part),
+            None => true,
+        };
+        if !runs {
             continue;
         }
         logger::write(format_args!("selftest {name}\n"));
