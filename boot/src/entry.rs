@@ -28,6 +28,7 @@ unsafe extern "C" {
     static boot_stack_start: u8;
     static boot_stack_end: u8;
     static image_end: u8;
+    static entered: u64;
     static mut pml4: [u64; 512];
     static mut pd_window: [u64; 512];
 }
@@ -108,7 +109,9 @@ extern "C" fn boot_main(start_info: u64) -> ! {
     let parsed = pvh::parse(&mut window, start_info);
     drop(window);
     match parsed {
-        Ok(info) => {
+        Ok(mut info) => {
+            // SAFETY: `entry.s` wrote it before any Rust ran, and nobody writes it after that.
+            info.entered = unsafe { (&raw const entered).read() };
             // SAFETY: this runs once, before anything else; nobody holds a reference into `INFO` yet.
             let info: &'static BootInfo = unsafe { (*INFO.0.get()).write(info) };
             kernel_main(info)

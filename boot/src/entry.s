@@ -25,12 +25,21 @@ pd_image:   .skip 4096
 pd_window:  .skip 4096                  # see window.rs
 pt_image:   .skip 4096 * 8              # the first 16 MiB
 
+# The time stamp counter at the first instruction.
+.data
+    .balign 8
+    .globl entered
+entered:    .quad 0
+
 .section .boot.text, "ax"
 .code32
 .global pvh_start
 pvh_start:
     cld
     cli
+    rdtsc
+    movl %eax, entered - KERNEL_BASE
+    movl %edx, entered - KERNEL_BASE + 4
     movl $(boot_stack_end - KERNEL_BASE), %esp
 
     # Without long mode or NX there is nothing to be done but to say so.

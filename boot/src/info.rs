@@ -106,6 +106,8 @@ pub struct BootInfo {
     pub modules: List<Module, 8>,
     /// ACPI's root pointer, where the machine has one.
     pub rsdp: Option<u64>,
+    /// The processor's time stamp counter at the kernel's first instruction.
+    pub entered: u64,
     command_line: CommandLine,
 }
 

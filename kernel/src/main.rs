@@ -31,6 +31,7 @@ mod registers;
 #[cfg(feature = "selftest")]
 mod selftest;
 mod time;
+mod timings;
 mod virtio;
 
 use boot::BootInfo;
@@ -42,7 +43,9 @@ fn kernel_main(info: &'static BootInfo) -> ! {
     arch::init();
     // SAFETY: first of all, and once.
     unsafe { memory::init(info) };
+    timings::init(info);
+    timings::reached("memory");
     arch::local_apic::init();
-    log::info!("sisal {}: {} bytes of command line", env!("CARGO_PKG_VERSION"), info.command_line().len());
+    log::debug!("sisal {}: {} bytes of command line", env!("CARGO_PKG_VERSION"), info.command_line().len());
     init::run(info)
 }

@@ -51,6 +51,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
             initrd: &initrd,
             log: Channel::File(output.join("log")),
             log_level: given.log.unwrap_or(LevelFilter::Info),
+            timings: given.timings,
             ports: Ports {
                 stdin,
                 stdout: Channel::Append("/dev/stdout".into()),

@@ -53,6 +53,8 @@ pub struct Settings {
     pub shares: Vec<Share>,
     /// How much of the kernel's log to show; `None` to show it only if the machine fails.
     pub log: Option<LevelFilter>,
+    /// Whether the log has, and shows, what took how long.
+    pub timings: bool,
     /// The program's time limit, which the kernel enforces.
     pub timeout: Option<Duration>,
 }
@@ -95,7 +97,8 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         kernel: &qemu_side.file(settings.kernel)?,
         initrd: &qemu_side.file(settings.initrd)?,
         log: log_port,
-        log_level: settings.log.unwrap_or(UNSEEN_LOG),
+        log_level: settings.log.unwrap_or(if settings.timings { LevelFilter::Warn } else { UNSEEN_LOG }),
+        timings: settings.timings,
         ports: Ports { stdin: stdin_port, stdout: stdout_port, stderr: stderr_port, status: status_port },
         shares: &settings.shares,
     };
@@ -105,7 +108,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
 
     let stdout = relay::receive(stdout, io::stdout()).map_err(system("use standard output"))?;
     let stderr = relay::receive(stderr, io::stderr()).map_err(system("use standard error"))?;
-    let show_log = settings.log.is_some();
+    let show_log = settings.log.is_some() || settings.timings;
     let (sender, events) = mpsc::channel();
     let on_log = sender.clone();
     // Nobody listens any more when the machine was given up.

@@ -120,6 +120,9 @@ pub struct Given {
     /// Show the kernel's log on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<LevelFilter>,
+    /// Show in the kernel's log how long the machine took to each point of its life
+    #[arg(long)]
+    pub timings: bool,
 }
 
 /// The machine to run in.

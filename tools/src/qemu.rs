@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::path::{Path, PathBuf};
 
 use log::LevelFilter;
-use manifest::{LOG_ARGUMENT, debug_exit, port};
+use manifest::{LOG_ARGUMENT, TIMINGS_ARGUMENT, debug_exit, port};
 
 use crate::accel::Accel;
 use crate::options::MachineKind;
@@ -26,6 +26,8 @@ pub struct Machine<'a> {
     pub log: Channel,
     /// How much it logs.
     pub log_level: LevelFilter,
+    /// Whether it logs what took how long.
+    pub timings: bool,
     /// Where the four ports lead.
     pub ports: Ports<Channel>,
     /// The directories of the host.
@@ -99,7 +101,8 @@ impl Machine<'_> {
         line.option("-m", format!("{}B", self.ram));
         line.path("-kernel", "", self.kernel);
         line.path("-initrd", "", self.initrd);
-        line.option("-append", format!("{LOG_ARGUMENT}{}", self.log_level).to_lowercase());
+        let timings = if self.timings { [" ", TIMINGS_ARGUMENT].concat() } else { String::new() };
+        line.option("-append", format!("{LOG_ARGUMENT}{}{timings}", self.log_level).to_lowercase());
         line.option(
             "-device",
             format!("isa-debug-exit,iobase={:#x},iosize={}", debug_exit::PORT, debug_exit::SIZE),
@@ -108,7 +111,8 @@ impl Machine<'_> {
 
         line.channel("log", self.log);
         line.words(["-serial", "chardev:log"]);
-        line.option("-device", format!("virtio-serial-{transport}"));
+        // Port 0 is a console's, which nobody has: the four below are 1 to 4. QEMU and the kernel make queues for all there can be.
+        line.option("-device", format!("virtio-serial-{transport},max_ports=5"));
         let Ports { stdin, stdout, stderr, status } = self.ports;
         for (id, name, channel) in [
             ("stdin", port::STDIN, stdin),
@@ -184,6 +188,7 @@ mod tests {
             initrd: Path::new("/i"),
             log: socket(10),
             log_level: LevelFilter::Warn,
+            timings: false,
             ports: Ports { stdin: socket(11), stdout: socket(12), stderr: socket(13), status: socket(14) },
             shares,
         };

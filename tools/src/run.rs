@@ -58,6 +58,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         initrd,
         shares,
         log: given.log,
+        timings: given.timings,
         timeout: given.timeout,
     };
     let name = manifest.args.first().map_or("program", String::as_str);

@@ -48,6 +48,9 @@ pub mod port {
 /// of the `log` crate's levels. The log begins before the archive is found, so the [`Manifest`] is no place for it.
 pub const LOG_ARGUMENT: &str = "log=";
 
+/// The word of the kernel's command line that has it log, at the machine's end, how long it took to each point of its life.
+pub const TIMINGS_ARGUMENT: &str = "timings";
+
 /// QEMU's `isa-debug-exit` device, with which the kernel ends the machine, but for a program that ended with exit code
 /// 0: that powers the machine off, and QEMU's exit code is 0 too. Writing `v` ends QEMU with exit code `v << 1 | 1`.
 pub mod debug_exit {

@@ -8,17 +8,16 @@ use crate::{
     acpi::Tables,
     arch,
     entropy::MachineEntropy,
-    executor, memory, power, time,
+    executor, memory, power, time, timings,
     virtio::{Devices, p9::P9, rng::Rng},
 };
 use alloc::{
-    format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
 };
 use boot::BootInfo;
-use core::fmt;
+use core::{fmt, mem::ManuallyDrop};
 use manifest::{
     MANIFEST_PATH, Manifest, PROGRAM_PATH, Status,
     archive::{self, Archive},
@@ -65,9 +64,13 @@ pub fn run(info: &'static BootInfo) -> ! {
     for (address, first_line) in acpi.iter().flat_map(Tables::io_apics) {
         arch::io_apic::add(address, first_line);
     }
+    timings::reached("firmware's tables");
     let clock = time::init(acpi.as_ref());
+    timings::reached("clocks");
     let mut devices = Devices::find(info.command_line(), acpi.as_ref());
+    timings::reached("devices");
     let stdio = Stdio::open(devices.take(DeviceType::Console));
+    timings::reached("standard streams");
     #[cfg(feature = "selftest")]
     crate::selftest::run(info, devices, stdio, clock);
     #[cfg(not(feature = "selftest"))]
@@ -87,6 +90,8 @@ fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, cloc
         let code = stdio.finish(&status).await;
         (status, code)
     });
+    timings::reached("output delivered");
+    timings::report();
     log::debug!("the machine ends");
     match status {
         Status::Exit(0) => arch::power_off(code),
@@ -107,11 +112,11 @@ async fn program(
         Manifest::decode(archive.file(MANIFEST_PATH).map_err(Error::Archive)?).map_err(Error::Manifest)?;
     let wasm = archive.file(PROGRAM_PATH).map_err(Error::Archive)?;
 
-    let machine = Machine {
+    let machine = ManuallyDrop::new(Machine {
         clock: clock.clone(),
         entropy: MachineEntropy::new(start(devices, DeviceType::EntropySource, Rng::new)),
         memories: Some(Arc::new(linear_memory::Arena)),
-    };
+    });
     let mut shares = start(devices, DeviceType::_9P, P9::new);
     let mut arguments = manifest.args.into_iter();
     let stdio = stdio.with_terminals(manifest.terminals);
@@ -132,14 +137,23 @@ async fn program(
         command = command.preopen(mount.guest.clone(), node, permissions);
     }
 
+    timings::reached("archive and directories");
     let left = memory::stats().available;
     if left < wasm.len().saturating_mul(COMPILING_HALVES) / 2 {
         return Err(Error::Memory { program: wasm.len(), left });
     }
-    let program = Program::new(&engine(), wasm).map_err(Error::Program)?;
+    // The machine ends with the program: taking its code apart would only take time.
+    let program = ManuallyDrop::new(Program::new(&engine(), wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
+    timings::reached("program compiled");
     let run = program.start(&machine, command).map_err(Error::Start)?;
-    Ok(executor::spawn(run).await)
+    let outcome = executor::spawn(async {
+        timings::reached("program started");
+        run.await
+    });
+    let outcome = outcome.await;
+    timings::reached("program ended");
+    Ok(outcome)
 }
 
 /// An engine whose guests cannot take more for their stacks than a small machine can give: wasmi has no answer to the
@@ -157,7 +171,7 @@ fn start<T>(
     new: impl Fn(crate::virtio::Device) -> Result<T, crate::virtio::Error>,
 ) -> Vec<T> {
     let started = devices.take(kind).into_iter().map(|device| {
-        let name = format!("{device:?}");
+        let name = device.name();
         new(device).inspect_err(|error| log::error!("{name}: {error}"))
     });
     started.filter_map(Result::ok).collect()

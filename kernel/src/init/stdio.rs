@@ -36,7 +36,7 @@ impl Stdio {
         let consoles: Vec<Arc<Console>> = devices
             .into_iter()
             .filter_map(|device| {
-                let name = format!("{device:?}");
+                let name = device.name();
                 Console::new(device).inspect_err(|error| log::warn!("{name}: {error}")).ok()
             })
             .collect();

@@ -125,7 +125,13 @@ impl Clock for MachineClock {
     }
 }
 
-fn ticks() -> u64 {
+/// How long so many ticks of the time stamp counter are; 0 until [`init`].
+pub fn duration(ticks: u64) -> Nanoseconds {
+    CLOCK.get().map_or(0, |clock| clock.tsc_period.of(ticks))
+}
+
+/// The time stamp counter.
+pub fn ticks() -> u64 {
     // SAFETY: reading the time stamp counter has no effect.
     unsafe { _rdtsc() }
 }

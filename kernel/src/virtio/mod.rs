@@ -31,6 +31,13 @@ pub struct Device {
     interrupt: Interrupt,
 }
 
+/// What a device is called in the log, also once its driver has it.
+#[derive(Clone, Copy)]
+pub struct Name {
+    kind: DeviceType,
+    interrupt: Interrupt,
+}
+
 /// How a device interrupts.
 #[derive(Clone, Copy)]
 enum Interrupt {
@@ -64,6 +71,11 @@ bitflags! {
 }
 
 impl Device {
+    /// Its name.
+    pub fn name(&self) -> Name {
+        Name { kind: self.transport.device_type(), interrupt: self.interrupt }
+    }
+
     /// Makes `queues` and changes of the configuration interrupt this processor; `handler` runs at each interrupt, with
     /// interrupts off. Call it when the queues are set up and before the device goes live.
     ///
@@ -119,7 +131,13 @@ impl Devices {
 
 impl Debug for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "virtio {:?} at ", self.transport.device_type())?;
+        fmt::Display::fmt(&self.name(), f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "virtio {:?} at ", self.kind)?;
         match self.interrupt {
             Interrupt::MsiX(function) => write!(f, "PCI {function}"),
             Interrupt::Line(line) => write!(f, "MMIO, interrupt line {line}"),
