@@ -1,0 +1,5 @@
+//! The program that boots are measured with.
+
+fn main() {
+    println!("Hello, world!");
+}

@@ -1,0 +1,75 @@
+//! Sisal: its command, built from these sources.
+
+use super::{Run, accel, succeed};
+use crate::Result;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The built command.
+pub struct Sisal {
+    command: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Sisal {
+    /// Builds it.
+    ///
+    /// # Errors
+    /// cargo's.
+    pub fn build(target: &Path, scratch: &Path) -> Result<Self> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["build", "--quiet", "--locked", "--release", "--package=sisal"]);
+        cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        succeed(cargo.arg("--target-dir").arg(target))?;
+        Ok(Self { command: target.join("release/sisal"), scratch: scratch.into() })
+    }
+
+    /// Runs a program with these options and arguments.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn run(
+        &self,
+        machine: &str,
+        ram: u32,
+        options: &[&str],
+        program: &Path,
+        arguments: &[&str],
+        input: Option<&Path>,
+    ) -> Result<Run> {
+        let mut command = self.command(machine, ram);
+        command.args(options).arg(program).args(arguments);
+        Run::new(&command, input, self.scratch.join("sisal-output"))
+    }
+
+    /// Boots another kernel, which says nothing.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn boot(&self, machine: &str, kernel: &Path, program: &Path) -> Result<Run> {
+        let mut command = self.command(machine, super::RAM);
+        command.arg("--kernel").arg(kernel).arg(program);
+        Run::new(&command, None, self.scratch.join("sisal-output"))
+    }
+
+    /// The bytes of the kernel and the initrd for a program.
+    ///
+    /// # Errors
+    /// The image cannot be made.
+    pub fn image_size(&self, program: &Path) -> Result<u64> {
+        let directory = self.scratch.join("image");
+        let mut command = Command::new(&self.command);
+        command.args(["image", "--accel", "tcg", "--output"]).arg(&directory).arg(program);
+        succeed(command.stdout(Stdio::null()))?;
+        Ok(fs::metadata(directory.join("kernel"))?.len() + fs::metadata(directory.join("initrd"))?.len())
+    }
+
+    fn command(&self, machine: &str, ram: u32) -> Command {
+        let mut command = Command::new(&self.command);
+        command.args(["run", "--machine", machine, "--accel", &accel(), "--ram", &format!("{ram}M")]);
+        command
+    }
+}
