@@ -4,7 +4,8 @@
 use crate::{
     call::{Exit, Parked, StoreData, poll_parked},
     clocks::{Clock, Timer},
-    limits::{Limit, Limits},
+    heap,
+    limits::{Limit, Limits, Need},
     program::{growth::LARGEST_SLICE, table_grow},
     types::Nanoseconds,
 };
@@ -198,6 +199,9 @@ impl<S: Send + 'static> Live<S> {
 
     /// Runs it for a turn that begins at `start`.
     fn run(&mut self, task: &mut Context<'_>, start: Nanoseconds, fuel_used: &mut u64) -> Poll<Outcome> {
+        if heap::check_turn().is_err() {
+            return Poll::Ready(Outcome::LimitReached(Limit::MachineMemory(Need::Reserve)));
+        }
         let data = self.store.data_mut();
         data.set_waker(task.waker());
         data.turn.begin(&self.clock, start, start.saturating_add(TURN_NANOSECONDS));
@@ -282,7 +286,7 @@ impl<S: Send + 'static> Live<S> {
         }
         match error.as_trap_code() {
             Some(TrapCode::StackOverflow) => Outcome::LimitReached(Limit::Stack),
-            Some(TrapCode::OutOfSystemMemory) => Outcome::LimitReached(Limit::MachineMemory),
+            Some(TrapCode::OutOfSystemMemory) => Outcome::LimitReached(Limit::MachineMemory(Need::Stack)),
             _ => Outcome::Trapped { message: error.to_string(), after: self.store.data().limiter.refused() },
         }
     }

@@ -8,10 +8,35 @@ use wasmi::{CompilationMode, Config, CustomFuelCosts, OperatorCost};
 #[derive(Clone, Debug)]
 pub struct Engine {
     config: Config,
+    frames: usize,
+    stack_bytes: usize,
 }
 
 /// What a stack starts with, in bytes: a guest that waits keeps it.
 const FIRST_STACK_BYTES: usize = 1 << 10;
+/// What wasmi 2.0.0 keeps of each nested call.
+const FRAME_BYTES: usize = 24;
+/// Beside the stacks, what else cannot be refused in one turn: of which no call of a guest takes more than 64 KiB.
+const TURN_BYTES: usize = 256 << 10;
+
+/// What WebAssembly may be compiled with. Most programs need neither; the fewer, the tighter are the bounds on what wasmi
+/// takes (see `program::footprint`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Features {
+    /// Blocks with parameters or several results, functions with several results.
+    pub multi_value: bool,
+    /// Tail calls: host calls must then go through a shim.
+    pub tail_calls: bool,
+}
+
+impl Features {
+    /// What is tried, one after the other.
+    pub(crate) const TRIED: [Self; 3] = [
+        Self { multi_value: false, tail_calls: false },
+        Self { multi_value: true, tail_calls: false },
+        Self { multi_value: true, tail_calls: true },
+    ];
+}
 
 impl Engine {
     /// The deepest nesting of calls, by default. CPython needs some 20,000.
@@ -42,33 +67,38 @@ impl Engine {
             // The `start` function would run inside instantiation, where nothing can be preempted or parked;
             // `program::rewrite` makes it an export.
             .allow_start_fn(false)
-            // A program with tail calls is compiled otherwise (see `program::shim`).
-            .wasm_tail_call(false)
             // A stack that is kept for the next run would keep the deepest run's memory.
             .set_max_cached_stacks(0);
         config.set_min_stack_height(0);
         config.set_max_stack_height(Self::DEFAULT_STACK_BYTES);
         config.set_min_stack_height(FIRST_STACK_BYTES);
         config.set_max_recursion_depth(Self::DEFAULT_FRAMES);
-        Self { config }
+        Self { config, frames: Self::DEFAULT_FRAMES, stack_bytes: Self::DEFAULT_STACK_BYTES }
     }
 
     /// The limits of the guest's stack: nested calls, and bytes of locals and operands (at least 1 KiB). A program that
     /// needs more traps, and the outcome names the limit.
     pub fn stack(mut self, frames: usize, bytes: usize) -> Self {
-        self.config.set_max_stack_height(bytes.max(FIRST_STACK_BYTES));
+        let bytes = bytes.max(FIRST_STACK_BYTES);
+        self.config.set_max_stack_height(bytes);
         self.config.set_max_recursion_depth(frames);
-        self
+        Self { frames, stack_bytes: bytes, ..self }
+    }
+
+    /// What the stacks of a guest may take, and what else cannot be refused in one turn. wasmi's stacks double when they are
+    /// full, that of values beyond its limit, and an allocator may need the old one and the new one at once.
+    pub(crate) fn turn_bytes(&self) -> usize {
+        let frames =
+            self.frames.checked_next_power_of_two().unwrap_or(usize::MAX).saturating_mul(FRAME_BYTES);
+        let values = self.stack_bytes.saturating_mul(3);
+        frames.saturating_add(frames / 2).saturating_add(values).saturating_add(TURN_BYTES)
     }
 
     /// A wasmi engine of its own for one program: wasmi frees code only with the engine that it was compiled in.
-    pub(crate) fn instance(&self) -> wasmi::Engine {
-        wasmi::Engine::new(&self.config)
-    }
-
-    /// The same for a program with tail calls, whose host calls must go through a shim.
-    pub(crate) fn instance_with_tail_calls(&self) -> wasmi::Engine {
-        wasmi::Engine::new(self.config.clone().wasm_tail_call(true))
+    pub(crate) fn instance(&self, features: Features) -> wasmi::Engine {
+        let mut config = self.config.clone();
+        config.wasm_multi_value(features.multi_value).wasm_tail_call(features.tail_calls);
+        wasmi::Engine::new(&config)
     }
 }
 

@@ -1,4 +1,5 @@
-//! WASI for programs on wasmi, with no operating system underneath: `no_std + alloc`, no globals, no machine.
+//! WASI for programs on wasmi, with no operating system underneath: `no_std + alloc`, no machine, and no
+//! globals but the account of the [`heap`].
 //!
 //! The semantics live once, in the core modules ([`filesystem`], [`io`], [`clocks`], [`random`], …); the faces over
 //! them (preview 1 today) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
@@ -69,7 +70,7 @@ mod engine;
 pub mod error;
 pub mod filesystem;
 pub mod guest;
-mod heap;
+pub mod heap;
 #[cfg(feature = "std")]
 pub mod hosted;
 pub mod io;
@@ -88,7 +89,7 @@ pub use cli::{Command, Machine};
 pub use driver::Outcome;
 pub use engine::Engine;
 pub use error::{Error, Result};
-pub use limits::{Limit, Limits};
+pub use limits::{Limit, Limits, Need};
 pub use program::{Program, Refusal, StartError};
 pub use runner::{Output, Run, Session};
 

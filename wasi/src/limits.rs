@@ -96,8 +96,8 @@ impl Limits {
 pub enum Limit {
     /// [`Limits::memory`], in bytes.
     Memory(u64),
-    /// The machine has no memory left for the guest, below [`Limits::memory`].
-    MachineMemory,
+    /// The machine has no memory left for what the guest needs, whatever its own limits are.
+    MachineMemory(Need),
     /// [`Limits::time`].
     Time(Duration),
     /// [`Limits::fuel`].
@@ -110,11 +110,43 @@ pub enum Limit {
     Stack,
 }
 
+/// What memory is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Need {
+    /// The program's functions, in the form in which they run.
+    Code,
+    /// An instance of the program: its globals, the records of its functions and exports.
+    Instance,
+    /// Linear memory.
+    LinearMemory,
+    /// Elements of a table.
+    Table,
+    /// The stack of locals and operands.
+    Stack,
+    /// Going on: what the host must have in reserve for whatever the guest does next (nested calls, functions that are
+    /// called for the first time).
+    Reserve,
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Code => "the program's code",
+            Self::Instance => "an instance of the program",
+            Self::LinearMemory => "linear memory",
+            Self::Table => "a table",
+            Self::Stack => "the stack of nested calls",
+            Self::Reserve => "nested calls and functions called for the first time",
+        })
+    }
+}
+
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Memory(bytes) => write!(f, "the limit of linear memory ({})", Bytes(*bytes)),
-            Self::MachineMemory => f.write_str("the machine's memory"),
+            Self::MachineMemory(need) => write!(f, "the limit of the machine's memory (needed for {need})"),
             Self::Time(time) => write!(f, "the time limit ({time:?})"),
             Self::Fuel(fuel) => write!(f, "the fuel limit ({fuel})"),
             Self::TableElements(elements) => write!(f, "the limit of table elements ({elements})"),
@@ -232,11 +264,14 @@ impl ResourceLimiter for Limiter {
             self.refused = Some(Limit::Memory(self.memory.limit));
             return Ok(false);
         }
-        if let Some(region) = &mut self.region
-            && !(desired <= region.size() && region.commit(desired))
-        {
+        let granted = match &mut self.region {
+            Some(region) => desired <= region.size() && region.commit(desired),
+            // On the heap; wasmi copies it.
+            None => !heap::is_bounded() || heap::check_for(desired).is_ok(),
+        };
+        if !granted {
             self.memory.take_back();
-            self.refused = Some(Limit::MachineMemory);
+            self.refused = Some(Limit::MachineMemory(Need::LinearMemory));
             return Ok(false);
         }
         Ok(true)
@@ -245,7 +280,7 @@ impl ResourceLimiter for Limiter {
     fn memory_grow_failed(&mut self, error: &MemoryError) -> Result<(), LimiterError> {
         self.memory.take_back();
         if matches!(error, MemoryError::OutOfSystemMemory) {
-            self.refused = Some(Limit::MachineMemory);
+            self.refused = Some(Limit::MachineMemory(Need::LinearMemory));
         }
         Ok(())
     }
@@ -262,7 +297,7 @@ impl ResourceLimiter for Limiter {
         // wasmi asks the heap too, and would take the last of it.
         let bytes = desired.saturating_sub(current).saturating_mul(ELEMENT_BYTES);
         if heap::check_for(bytes).is_err() {
-            self.refused = Some(Limit::MachineMemory);
+            self.refused = Some(Limit::MachineMemory(Need::Table));
             return Ok(false);
         }
         let granted = self.tables.grant(current, desired);
@@ -276,7 +311,7 @@ impl ResourceLimiter for Limiter {
         self.tables.take_back();
         match error {
             TableError::OutOfFuel { .. } => self.interrupted = true,
-            TableError::OutOfSystemMemory => self.refused = Some(Limit::MachineMemory),
+            TableError::OutOfSystemMemory => self.refused = Some(Limit::MachineMemory(Need::Table)),
             _ => {}
         }
         Ok(())

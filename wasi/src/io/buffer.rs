@@ -1,7 +1,7 @@
 //! Streams that never wait: bytes in memory, nothing, and anything thrown away.
 
 use super::{InputStream, OutputStream, Readiness};
-use crate::{Error, Result};
+use crate::{Error, Result, heap};
 use alloc::{sync::Arc, vec::Vec};
 use core::task::{Context, Poll};
 use spin::Mutex;
@@ -82,9 +82,7 @@ impl OutputStream for BytesOutput {
             kept.overflowed = true;
             return Poll::Ready(Err(Error::NoSpace));
         }
-        if kept.bytes.try_reserve(taken.len()).is_err() {
-            return Poll::Ready(Err(Error::NoMemory));
-        }
+        heap::reserve(&mut kept.bytes, taken.len())?;
         kept.bytes.extend_from_slice(taken);
         Poll::Ready(Ok(taken.len()))
     }

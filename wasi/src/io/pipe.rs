@@ -1,7 +1,7 @@
 //! A pipe: bytes written at one end are read at the other, in order, with a bounded buffer between.
 
 use super::{InputStream, OutputStream, Readiness};
-use crate::{Error, Result};
+use crate::{Error, Result, heap};
 use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
 use core::{
     mem,
@@ -129,8 +129,11 @@ impl OutputStream for PipeWriter {
             return pending(guard, crowd);
         }
         let taken = buffer.get(..room).unwrap_or(buffer);
-        if shared.buffer.try_reserve(taken.len()).is_err() {
-            return Poll::Ready(Err(Error::NoMemory));
+        let held = shared.buffer.len().saturating_add(taken.len());
+        if shared.buffer.capacity() < held {
+            // As much as it may double to.
+            heap::check_for(held.saturating_mul(2))?;
+            shared.buffer.try_reserve(taken.len()).map_err(|_| Error::NoMemory)?;
         }
         shared.buffer.extend(taken);
         let readers = mem::take(&mut shared.reader.waiting);

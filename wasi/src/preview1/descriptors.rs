@@ -5,10 +5,11 @@ use super::types::{FILE_TYPE_UNKNOWN, FdFlags, Rights, file_type};
 use crate::{
     Error, Result,
     filesystem::{Directory, Kind, OpenFile},
+    heap,
     io::{InputStream, OutputStream},
 };
 use alloc::{collections::BinaryHeap, string::String, sync::Arc, vec::Vec};
-use core::cmp::Reverse;
+use core::{cmp::Reverse, mem};
 
 /// What a descriptor stands for.
 pub enum Object {
@@ -232,7 +233,12 @@ impl Descriptors {
             if u32::try_from(self.slots.len()).map_or(true, |len| len >= self.max) {
                 return Err(Error::TooManyOpen);
             }
-            self.slots.try_reserve(1).map_err(|_| Error::NoMemory)?;
+            heap::reserve(&mut self.slots, 1)?;
+            // Room for them all, so that closing one cannot fail. It is empty now.
+            let mut free = mem::take(&mut self.free).into_vec();
+            let reserved = heap::reserve(&mut free, self.slots.len().saturating_add(1));
+            self.free = free.into();
+            reserved?;
         }
         Ok(())
     }
@@ -259,10 +265,8 @@ impl Descriptors {
     /// Takes a descriptor out.
     ///
     /// # Errors
-    /// As [`get`](Self::get); [`Error::NoMemory`].
+    /// As [`get`](Self::get).
     pub fn remove(&mut self, fd: u32) -> Result<Descriptor> {
-        self.get(fd)?;
-        self.free.try_reserve(1).map_err(|_| Error::NoMemory)?;
         let descriptor = self.slot(fd)?.take().ok_or(Error::BadDescriptor)?;
         self.free.push(Reverse(fd));
         Ok(descriptor)

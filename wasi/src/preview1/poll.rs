@@ -11,6 +11,7 @@ use crate::{
     call::Argument,
     clocks::Clock,
     guest::{GuestPtr, IO_BYTES_MAX},
+    heap,
     io::Readiness,
     types::Nanoseconds,
 };
@@ -70,7 +71,7 @@ pub fn poll_oneoff<L: Layouts>(
             Condition::Writable(fd) => writable(descriptors, fd, &mut call.task),
         };
         if let Poll::Ready(readiness) = readiness {
-            happened.try_reserve(1).map_err(|_| Error::NoMemory)?;
+            heap::reserve(&mut happened, 1)?;
             happened.push(event(subscription, readiness));
         }
     }

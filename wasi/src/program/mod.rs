@@ -1,6 +1,8 @@
 //! Programs: compiled once, checked for all that can be known before they run. Running them is the
 //! driver's.
 
+mod ahead;
+mod footprint;
 pub(crate) mod growth;
 mod refusal;
 mod rewrite;
@@ -15,7 +17,9 @@ use crate::{
     Engine, Error, Limit, Limits, Machine,
     call::{HostImport, StoreData},
     driver::{Guest, Slices},
-    limits::Limiter,
+    engine::Features,
+    heap,
+    limits::{Limiter, Need},
     memory,
     preview1::{self, State},
 };
@@ -27,6 +31,7 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt;
+use footprint::Footprint;
 use wasmi::{Extern, ExternType, Instance, Memory, MemoryType, Module, Store};
 
 /// A WASI command, compiled. Cheap to clone; runs of it share nothing but the code.
@@ -42,6 +47,20 @@ struct Inner {
     shim: Option<Module>,
     imports: Box<[Import]>,
     entries: Box<[Box<str>]>,
+    /// What an instance takes of the heap, at most.
+    instance_bytes: usize,
+    translation: Translation,
+}
+
+/// When the functions are translated.
+enum Translation {
+    /// Each when it is first called.
+    Lazy {
+        #[expect(dead_code, reason = "held until the program is gone")]
+        kept: Option<heap::Translation>,
+    },
+    /// All before the first run, because there is too little memory to keep the most that they may take.
+    Ahead(ahead::Functions),
 }
 
 /// What an import of the rewritten module is given.
@@ -57,13 +76,58 @@ impl Program {
     /// [`Refusal`] says what is wrong, or what is missing here.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         refusal::check_header(wasm)?;
+        let bounded = heap::is_bounded();
+        if bounded {
+            heap::keep_stacks(engine.turn_bytes());
+            let bytes = table_grow::copies(wasm);
+            heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
+        }
         let resumable = table_grow::replace(wasm);
+        let footprint = bounded.then(|| Footprint::of(&resumable));
+        let lazily = |footprint: &Footprint| heap::Translation::keep(footprint.translation()).is_some();
+        let ahead = !footprint.as_ref().is_none_or(lazily);
+        Self::compile(engine, wasm, &resumable, footprint, ahead)
+    }
+
+    /// Compiles `resumable`, which is `original` with its `table.grow`s replaced. With a footprint only as far as there is
+    /// memory for it; with all functions translated before the first run if `ahead`.
+    fn compile(
+        engine: &Engine,
+        original: &[u8],
+        resumable: &[u8],
+        footprint: Option<Footprint>,
+        ahead: bool,
+    ) -> Result<Self, Refusal> {
+        if let Some(footprint) = &footprint {
+            // The rewritten module, and what is made of it.
+            let bytes = footprint.module(ahead).saturating_add(resumable.len());
+            heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
+        }
         let rewritten =
-            rewrite::rewrite(&resumable).map_err(|broken| refusal::explain_broken(wasm, broken))?;
-        drop(resumable);
-        let Compiled { engine, module, tail_calls } =
-            compile(engine, &rewritten.wasm).map_err(|error| refusal::explain(wasm, &error))?;
+            rewrite::rewrite(resumable, ahead).map_err(|broken| refusal::explain_broken(original, broken))?;
+        let Compiled { engine: instance, module, features } =
+            compile(engine, &rewritten.wasm).map_err(|error| refusal::explain(original, &error))?;
         growth::check(&rewritten.wasm)?;
+        let bounded = footprint.is_some();
+        let mut footprint = footprint.unwrap_or_default();
+        if features.multi_value {
+            if !bounded {
+                footprint = Footprint::of(&rewritten.wasm);
+            }
+            footprint.add_branches(&rewritten.wasm)?;
+        }
+        let translation = match rewritten.functions {
+            Some(names) => {
+                let sizes = footprint::body_sizes(&rewritten.wasm);
+                Translation::Ahead(ahead::Functions::new(footprint.clone(), names, sizes))
+            }
+            None if bounded => match heap::Translation::keep(footprint.translation()) {
+                Some(kept) => Translation::Lazy { kept: Some(kept) },
+                None => return Self::compile(engine, original, resumable, Some(footprint), true),
+            },
+            None => Translation::Lazy { kept: None },
+        };
+        let (engine, tail_calls) = (instance, features.tail_calls);
         drop(rewritten.wasm);
         let imports = resolve_imports(&module, rewritten.memory_imported)?;
         let shim = if tail_calls { Some(compile_shim(&engine, &imports)?) } else { None };
@@ -78,25 +142,26 @@ impl Program {
                 _ => return Err(Refusal::StartType(entry.to_string())),
             }
         }
-        Ok(Self { inner: Arc::new(Inner { engine, module, shim, imports, entries: entries.into() }) })
+        let instance_bytes = footprint.instance(ahead);
+        let entries = entries.into();
+        let inner = Inner { engine, module, shim, imports, entries, instance_bytes, translation };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
 struct Compiled {
     engine: wasmi::Engine,
     module: Module,
-    tail_calls: bool,
+    features: Features,
 }
 
 fn compile(engine: &Engine, wasm: &[u8]) -> Result<Compiled, wasmi::Error> {
-    let plain = engine.instance();
-    match Module::new(&plain, wasm) {
-        Ok(module) => Ok(Compiled { engine: plain, module, tail_calls: false }),
-        Err(_) => {
-            let engine = engine.instance_with_tail_calls();
-            Module::new(&engine, wasm).map(|module| Compiled { engine, module, tail_calls: true })
-        }
-    }
+    let attempt = |features| {
+        let engine = engine.instance(features);
+        Module::new(&engine, wasm).map(|module| Compiled { engine, module, features })
+    };
+    let [plain, more @ ..] = Features::TRIED;
+    more.into_iter().fold(attempt(plain), |result, features| result.or_else(|_| attempt(features)))
 }
 
 fn compile_shim(engine: &wasmi::Engine, imports: &[Import]) -> Result<Module, Refusal> {
@@ -196,6 +261,10 @@ impl Program {
         slices: Slices,
     ) -> Result<Guest<State>, StartError> {
         let inner = &*self.inner;
+        if heap::is_bounded() {
+            heap::check_for(inner.instance_bytes)
+                .map_err(|_| StartError::Limit(Limit::MachineMemory(Need::Instance)))?;
+        }
         let data = StoreData::new(state, Limiter::new(limits));
         let mut store = Store::new(&inner.engine, data);
         store.limiter(|data| &mut data.limiter);
@@ -224,6 +293,11 @@ impl Program {
         };
         if let Some(memory) = instance.get_memory(&store, "memory") {
             store.data_mut().set_memory(memory);
+        }
+        if let Translation::Ahead(functions) = &inner.translation {
+            functions
+                .translate(&mut store, &instance)
+                .map_err(|_| StartError::Limit(Limit::MachineMemory(Need::Code)))?;
         }
         let entries = inner.entries.iter().filter_map(|name| instance.get_func(&store, name)).collect();
         Ok(Guest::new(store, entries, machine.clock.clone(), limits, slices))

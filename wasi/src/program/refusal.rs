@@ -29,6 +29,8 @@ pub enum Refusal {
     Invalid(String),
     /// Valid, but beyond what the engine can take.
     TooLarge(String),
+    /// Compiling it takes up to this many bytes, and the machine has not so many left.
+    Memory(usize),
     /// It imports what is not a WASI preview 1 function.
     UnknownImport {
         /// The module that it imports from.
@@ -74,6 +76,11 @@ impl fmt::Display for Refusal {
             }
             Self::Invalid(why) => write!(f, "not valid WebAssembly: {why}"),
             Self::TooLarge(why) => write!(f, "too large for the engine: {why}"),
+            Self::Memory(bytes) => write!(
+                f,
+                "compiling the program takes up to {} KiB of memory, which is more than is left",
+                bytes.div_ceil(1 << 10)
+            ),
             Self::UnknownImport { module, name } if module == "wasi" && name == "thread-spawn" => f.write_str(
                 "the program needs threads (it imports wasi.thread-spawn), which the engine does not have: \
                  build it without",

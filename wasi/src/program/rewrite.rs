@@ -1,4 +1,4 @@
-//! The two changes that a module's binary gets before it is compiled; its code is not touched.
+//! The changes that a module's binary gets before it is compiled; its code is not touched.
 //!
 //! - The `start` function becomes an export: inside instantiation wasmi runs it where it can neither be preempted nor
 //!   parked.
@@ -8,7 +8,8 @@
 //! Only what those changes need is parsed here. What is wrong with a module otherwise is wrong after them too, and is
 //! found by the validation that follows.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
+use wasmparser::{Parser, Payload, TypeRef};
 
 /// The module name of the import that a defined memory becomes.
 const MEMORY_MODULE: &str = "sisal";
@@ -36,6 +37,9 @@ pub(super) struct Rewritten {
     pub memory_imported: bool,
     /// The name of the export that runs the `start` function.
     pub start: Option<String>,
+    /// What the names of the exports of all functions begin with, if those were asked for: then come the numbers, from 0, of the
+    /// functions that the module defines.
+    pub functions: Option<String>,
 }
 
 mod id {
@@ -59,8 +63,9 @@ struct Section<'a> {
     content: &'a [u8],
 }
 
-/// Applies the changes to a module whose first eight bytes have been checked.
-pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
+/// Applies the changes to a module whose first eight bytes have been checked; all functions are exported if
+/// `export_functions`.
+pub(super) fn rewrite(wasm: &[u8], export_functions: bool) -> Result<Rewritten, Broken> {
     let (sections, last_customs) = sections(wasm)?;
     let content = |id| sections.iter().find(|section| section.id == id).map(|section| section.content);
     if content(id::FUNCTION).is_some_and(|functions| functions != [0]) && content(id::CODE).is_none() {
@@ -79,26 +84,44 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
         }
         _ => None,
     };
-    let mut start = None;
-    let start_export = match content(id::START) {
-        Some(function) => {
-            let exports = content(id::EXPORT).unwrap_or_default();
-            // More of them in a row than any other name can have.
-            let apostrophes = exports.split(|&byte| byte != b'\'').map(<[u8]>::len).max().unwrap_or(0);
-            let name = String::from("sisal:start") + &"'".repeat(apostrophes.saturating_add(1));
-            let mut entry = Vec::new();
-            push_name(&mut entry, &name);
+    // More of them in a row than any other name can have.
+    let apostrophes = || {
+        let exports = content(id::EXPORT).unwrap_or_default();
+        let most = exports.split(|&byte| byte != b'\'').map(<[u8]>::len).max().unwrap_or(0);
+        "'".repeat(most.saturating_add(1))
+    };
+    let mut exports = Entries::default();
+    let start = content(id::START).map(|function| {
+        let name = String::from("sisal:start") + &apostrophes();
+        exports.push(|entry| {
+            push_name(entry, &name);
             entry.push(0x00);
             entry.extend_from_slice(function);
-            start = Some(name);
-            Some(entry)
+        });
+        name
+    });
+    let functions = export_functions.then(|| String::from("sisal:function") + &apostrophes());
+    if let Some(prefix) = &functions {
+        let (count, _) = content(id::FUNCTION).map_or(Ok((0, &[][..])), split_count)?;
+        // More than there are bytes of code there cannot be: validation refuses it, after less was written here.
+        let count = count.min(u32::try_from(wasm.len()).unwrap_or(u32::MAX));
+        let imported = imported_functions(wasm);
+        for index in 0..count {
+            exports.push(|entry| {
+                push_name(entry, &format!("{prefix}{index}"));
+                entry.push(0x00);
+                push_u32(entry, imported.saturating_add(index));
+            });
         }
-        None => None,
-    };
+    }
 
     let memory_imported = memory_import.is_some();
-    let mut additions = [(id::IMPORT, memory_import), (id::EXPORT, start_export)];
-    let mut output = Vec::with_capacity(wasm.len().saturating_add(64));
+    let import = memory_import.map(|bytes| Entries { count: 1, bytes });
+    let exports = Some(exports).filter(|exports| exports.count > 0);
+    let mut additions = [(id::IMPORT, import), (id::EXPORT, exports)];
+    let added =
+        additions.iter().filter_map(|(_, entries)| entries.as_ref()).map(|entries| entries.bytes.len());
+    let mut output = Vec::with_capacity(wasm.len().saturating_add(64).saturating_add(added.sum()));
     output.extend_from_slice(wasm.get(..HEADER).ok_or(Broken::Truncated)?);
     for section in &sections {
         output.extend_from_slice(section.customs);
@@ -107,35 +130,58 @@ pub(super) fn rewrite(wasm: &[u8]) -> Result<Rewritten, Broken> {
             if section.id == *at {
                 added = entry.take();
             } else if section.id > *at
-                && let Some(entry) = entry.take()
+                && let Some(entries) = entry.take()
             {
                 // The section was missing: it goes in front of the first that must come after it.
-                push_section(&mut output, *at, 1, &[], &entry);
+                push_section(&mut output, *at, entries.count, &[], &entries.bytes);
             }
         }
         match (section.id, added) {
             (id::MEMORY, _) if memory_imported => {}
             (id::START, _) => {}
-            (at, Some(entry)) => {
+            (at, Some(added)) => {
                 let (count, entries) = split_count(section.content)?;
-                push_section(
-                    &mut output,
-                    at,
-                    count.checked_add(1).ok_or(Broken::Malformed)?,
-                    entries,
-                    &entry,
-                );
+                let count = count.checked_add(added.count).ok_or(Broken::Malformed)?;
+                push_section(&mut output, at, count, entries, &added.bytes);
             }
             (_, None) => output.extend_from_slice(section.whole),
         }
     }
     for (at, entry) in additions {
-        if let Some(entry) = entry {
-            push_section(&mut output, at, 1, &[], &entry);
+        if let Some(entries) = entry {
+            push_section(&mut output, at, entries.count, &[], &entries.bytes);
         }
     }
     output.extend_from_slice(last_customs);
-    Ok(Rewritten { wasm: output, memory_imported, start })
+    Ok(Rewritten { wasm: output, memory_imported, start, functions })
+}
+
+/// Entries that a section gets.
+#[derive(Default)]
+struct Entries {
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl Entries {
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.count = self.count.saturating_add(1);
+        write(&mut self.bytes);
+    }
+}
+
+/// How many functions a module imports: the first that it defines has that number.
+fn imported_functions(wasm: &[u8]) -> u32 {
+    let imports = Parser::new(0).parse_all(wasm).map_while(Result::ok).find_map(|payload| match payload {
+        Payload::ImportSection(imports) => Some(imports),
+        _ => None,
+    });
+    let functions = imports
+        .into_iter()
+        .flatten()
+        .map_while(Result::ok)
+        .filter(|import| matches!(import.ty, TypeRef::Func(_)));
+    u32::try_from(functions.count()).unwrap_or(u32::MAX)
 }
 
 /// Splits a binary into its sections, of which there are few, and the custom sections at its end. What is out of order or
@@ -224,7 +270,7 @@ mod tests {
     use wasmi::{Engine, ExternType, Module};
 
     fn module(wat: &str) -> (Module, Option<String>) {
-        let Rewritten { wasm, start, .. } = rewrite(&wat::parse_str(wat).unwrap()).unwrap();
+        let Rewritten { wasm, start, .. } = rewrite(&wat::parse_str(wat).unwrap(), false).unwrap();
         (Module::new(&Engine::default(), &wasm).unwrap(), start)
     }
 
@@ -248,6 +294,31 @@ mod tests {
     }
 
     #[test]
+    fn all_functions_become_exports_if_asked_for() {
+        for (wat, defined) in [
+            (r#"(module (func (param i32)))"#, 1),
+            (
+                r#"(module (import "a" "m" (memory 1)) (import "a" "b" (func (result i64))) (start $g)
+                    (func (export "sisal:function'0") (param i32)) (func $g))"#,
+                2,
+            ),
+        ] {
+            let Rewritten { wasm, functions, start, .. } =
+                rewrite(&wat::parse_str(wat).unwrap(), true).unwrap();
+            let module = Module::new(&Engine::default(), &wasm).unwrap();
+            let function = |index: usize| match module.get_export(&format!("{}{index}", functions.as_ref()?))
+            {
+                Some(ExternType::Func(ty)) => Some(ty.params().len()),
+                _ => None,
+            };
+            assert_eq!(function(0), Some(1), "{wat}");
+            assert!(function(defined - 1).is_some(), "{wat}");
+            assert_eq!(function(defined), None, "{wat}");
+            assert_eq!(start.is_some(), wat.contains("start"));
+        }
+    }
+
+    #[test]
     fn what_needs_no_change_keeps_its_bytes() {
         for wat in [
             "(module)",
@@ -258,7 +329,7 @@ mod tests {
                 (import "a" "b" (func)) (@custom "c" (after import) "z") (func))"#,
         ] {
             let wasm = wat::parse_str(wat).unwrap();
-            assert_eq!(rewrite(&wasm).unwrap().wasm, wasm, "{wat}");
+            assert_eq!(rewrite(&wasm, false).unwrap().wasm, wasm, "{wat}");
         }
     }
 
@@ -276,7 +347,7 @@ mod tests {
     fn looking_for_a_free_name_takes_no_longer_than_the_names_are() {
         let taken = std::format!("{}sisal:start{}", "x".repeat(100_000), "'".repeat(100_000));
         let wat = std::format!(r#"(module (start $f) (func $f (export "{taken}")))"#);
-        let start = rewrite(&wat::parse_str(wat).unwrap()).unwrap().start.unwrap();
+        let start = rewrite(&wat::parse_str(wat).unwrap(), false).unwrap().start.unwrap();
         assert!(!taken.contains(&start));
     }
 
@@ -286,15 +357,15 @@ mod tests {
         let (sections, _) = sections(&wasm).unwrap();
         for section in &sections {
             assert_eq!(
-                rewrite(&[&wasm, section.whole].concat()).err(),
+                rewrite(&[&wasm, section.whole].concat(), false).err(),
                 Some(Broken::Malformed),
                 "{}",
                 section.id
             );
             let twice = [&wasm[..HEADER], section.whole, section.whole, &wasm[HEADER..]].concat();
-            assert_eq!(rewrite(&twice).err(), Some(Broken::Malformed), "{}", section.id);
+            assert_eq!(rewrite(&twice, false).err(), Some(Broken::Malformed), "{}", section.id);
         }
-        assert_eq!(rewrite(&[&wasm[..], &[14, 0]].concat()).err(), Some(Broken::Malformed));
+        assert_eq!(rewrite(&[&wasm[..], &[14, 0]].concat(), false).err(), Some(Broken::Malformed));
     }
 
     #[test]
@@ -302,7 +373,7 @@ mod tests {
         let wasm = wat::parse_str(r#"(module (memory 1) (func (export "f") nop nop) (start 0))"#).unwrap();
         let mut boundaries = 0;
         for cut in HEADER..wasm.len() {
-            match rewrite(&wasm[..cut]) {
+            match rewrite(&wasm[..cut], false) {
                 Err(broken) => assert_eq!(broken, Broken::Truncated, "cut at {cut}"),
                 // Between two sections before the code is promised.
                 Ok(_) => boundaries += 1,

@@ -39,6 +39,12 @@ pub(super) fn replace(wasm: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
+/// What [`replace`] takes of the heap, at most.
+pub(super) fn copies(wasm: &[u8]) -> usize {
+    // The code section, in a vector that doubles, and the module. A `table.grow` of 3 bytes may become a call of 6.
+    if may_grow_tables(wasm) { wasm.len().saturating_mul(4) } else { 0 }
+}
+
 /// Whether the bytes that begin `table.grow` occur, its opcode in one byte or longer than it need be.
 fn may_grow_tables(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|pair| matches!(pair, [0xfc, 0x0f | 0x8f]))

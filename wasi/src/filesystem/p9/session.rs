@@ -5,7 +5,7 @@ use super::{
     Transport,
     wire::{CONTROL_MAX, DATA_HEADER, IO_HEADER, NO_TAG, RLERROR, Reader, Request, VERSION, Writer},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, heap};
 use alloc::{boxed::Box, sync::Arc, vec, vec::Vec};
 use spin::Mutex;
 
@@ -124,7 +124,7 @@ impl Fids {
             return Err(Error::TooManyOpen);
         }
         let number = self.unused;
-        self.free.try_reserve(number as usize + 1).map_err(|_| Error::NoMemory)?;
+        heap::reserve(&mut self.free, number as usize + 1)?;
         self.unused += 1;
         Ok(number)
     }
