@@ -18,21 +18,30 @@ use wasi::{
     filesystem::{Node, memory::MemoryFileSystem, p9},
 };
 
-/// The root of a directory for the program; `device` is its number, which no other has.
+/// What each of the directories in memory among `sources` may take: together half of what memory there is, the rest is the
+/// program's.
+pub fn quota<'a>(sources: impl Iterator<Item = &'a Source>) -> u64 {
+    let in_memory = sources.filter(|source| matches!(source, Source::Empty | Source::Initrd { .. })).count();
+    memory::available() as u64 / 2 / in_memory.max(1) as u64
+}
+
+/// The root of a directory for the program, of at most `quota` bytes if it is in memory; `device` is its number, which no
+/// other has.
 ///
 /// # Errors
 /// Why there is none, for a person.
 pub fn mount(
     source: &Source,
     device: u64,
+    quota: u64,
     archive: &Archive<'static>,
     shares: &mut Vec<P9>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Arc<dyn Node>, String> {
     match source {
-        Source::Empty => Ok(in_memory(clock, device)?.root()),
+        Source::Empty => Ok(in_memory(clock, device, quota)?.root()),
         Source::Initrd { root } => {
-            let files = in_memory(clock, device)?;
+            let files = in_memory(clock, device, quota)?;
             fill(&files, archive, &root_path(*root))?;
             Ok(files.root())
         }
@@ -46,9 +55,7 @@ pub fn mount(
     }
 }
 
-/// An empty file system that may take half of what memory there is: the rest is the program's.
-fn in_memory(clock: &Arc<dyn Clock>, device: u64) -> Result<MemoryFileSystem, String> {
-    let quota = memory::stats().available as u64 / 2;
+fn in_memory(clock: &Arc<dyn Clock>, device: u64, quota: u64) -> Result<MemoryFileSystem, String> {
     MemoryFileSystem::new(clock.clone(), quota, device).map_err(|error| error.to_string())
 }
 

@@ -28,6 +28,6 @@ unsafe impl Region for Reserved {
 
     fn commit(&mut self, bytes: usize) -> bool {
         // A reservation can also shrink, which a region never does.
-        bytes <= self.0.len() || self.0.commit(bytes)
+        bytes <= self.0.len() || self.0.commit_leaving(bytes, wasi::heap::kept())
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     virtio::{Devices, p9::P9, rng::Rng},
 };
 use alloc::{
+    format,
     string::{String, ToString},
     sync::Arc,
     vec::Vec,
@@ -26,7 +27,8 @@ use manifest::{
 use stdio::Stdio;
 use virtio_drivers::transport::DeviceType;
 use wasi::{
-    Command, Engine, Limits, Machine, Outcome, Program, StartError, clocks::Clock, filesystem::Permissions,
+    Command, Engine, Limit, Limits, Machine, Outcome, Program, Refusal, StartError, clocks::Clock,
+    filesystem::Permissions,
 };
 
 /// Why the program was never run.
@@ -38,13 +40,6 @@ pub enum Error {
     Archive(archive::Error),
     /// Its manifest cannot be read.
     Manifest(manifest::Error),
-    /// The machine has too little memory to compile the program.
-    Memory {
-        /// The program's bytes.
-        program: usize,
-        /// The bytes that are left for it.
-        left: usize,
-    },
     /// The program is not one that can run here.
     Program(wasi::Refusal),
     /// It could not even begin.
@@ -52,10 +47,6 @@ pub enum Error {
     /// A directory that it is to have cannot be made: its name in the program, and why.
     Mount(String, String),
 }
-
-/// How many times its own size, in halves, a program needs of memory: *measured* with coreutils, 2.3 times is too little and 2.6
-/// times enough. wasmi has no answer to the want of memory but to abort.
-const COMPILING_HALVES: usize = 5;
 
 /// Brings the machine's devices up, runs the program, and ends the machine.
 pub fn run(info: &'static BootInfo) -> ! {
@@ -112,6 +103,8 @@ async fn program(
         Manifest::decode(archive.file(MANIFEST_PATH).map_err(Error::Archive)?).map_err(Error::Manifest)?;
     let wasm = archive.file(PROGRAM_PATH).map_err(Error::Archive)?;
 
+    // Before anything is taken for the program.
+    let engine = engine();
     let machine = ManuallyDrop::new(Machine {
         clock: clock.clone(),
         entropy: MachineEntropy::new(start(devices, DeviceType::EntropySource, Rng::new)),
@@ -130,20 +123,17 @@ async fn program(
     for (name, value) in manifest.env {
         command = command.env(name, value);
     }
+    let quota = files::quota(manifest.mounts.iter().map(|mount| &mount.source));
     for (device, mount) in (1..).zip(&manifest.mounts) {
-        let node = files::mount(&mount.source, device, &archive, &mut shares, clock)
+        let node = files::mount(&mount.source, device, quota, &archive, &mut shares, clock)
             .map_err(|why| Error::Mount(mount.guest.clone(), why))?;
         let permissions = if mount.read_only { Permissions::ReadOnly } else { Permissions::ReadWrite };
         command = command.preopen(mount.guest.clone(), node, permissions);
     }
 
     timings::reached("archive and directories");
-    let left = memory::stats().available;
-    if left < wasm.len().saturating_mul(COMPILING_HALVES) / 2 {
-        return Err(Error::Memory { program: wasm.len(), left });
-    }
     // The machine ends with the program: taking its code apart would only take time.
-    let program = ManuallyDrop::new(Program::new(&engine(), wasm).map_err(Error::Program)?);
+    let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
     timings::reached("program compiled");
     let run = program.start(&machine, command).map_err(Error::Start)?;
@@ -156,12 +146,16 @@ async fn program(
     Ok(outcome)
 }
 
-/// An engine whose guests cannot take more for their stacks than a small machine can give: wasmi has no answer to the
-/// want of memory for frames but to abort.
-fn engine() -> Engine {
-    let available = memory::stats().available;
+/// An engine for programs that share the machine's memory, and have stacks that a small machine can give them: what they may
+/// take is kept free.
+pub fn engine() -> Engine {
+    /// Half of what a process has elsewhere; the shadow stack, where compilers put what they take the address of, is not in it.
+    const STACK_BYTES: usize = 4 << 20;
+    wasi::heap::set_available(memory::available);
+    let available = memory::available();
+    let power = |limit: usize| 1 << limit.max(1).ilog2();
     Engine::new()
-        .stack(Engine::DEFAULT_FRAMES.min(available / 1024), Engine::DEFAULT_STACK_BYTES.min(available / 16))
+        .stack(power(available / 1024).min(Engine::DEFAULT_FRAMES), power(available / 64).min(STACK_BYTES))
 }
 
 /// Starts all devices of a type; those that fail are logged and left.
@@ -177,13 +171,25 @@ fn start<T>(
     started.filter_map(Result::ok).collect()
 }
 
+/// What to do when the machine has too little memory.
+const MORE_MEMORY: &str = "start the machine with more (sisal run --ram)";
+
 /// What the host is told about the end of a program.
 pub fn status(end: Result<Outcome, StartError>) -> Status {
+    let limit = match &end {
+        Ok(Outcome::LimitReached(limit)) | Err(StartError::Limit(limit)) => Some(limit),
+        Ok(Outcome::Trapped { after, .. }) => after.as_ref(),
+        _ => None,
+    };
+    let advice = match limit {
+        Some(Limit::MachineMemory(_)) => format!("; {MORE_MEMORY}"),
+        _ => String::new(),
+    };
     match end {
         Ok(Outcome::Exited(code)) => Status::Exit(code),
-        Ok(outcome @ Outcome::LimitReached(_)) => Status::Limit(outcome.to_string()),
-        Ok(outcome @ Outcome::Trapped { .. }) => Status::Trap(outcome.to_string()),
-        Err(error @ StartError::Limit(_)) => Status::Limit(error.to_string()),
+        Ok(outcome @ Outcome::LimitReached(_)) => Status::Limit(format!("{outcome}{advice}")),
+        Ok(outcome @ Outcome::Trapped { .. }) => Status::Trap(format!("{outcome}{advice}")),
+        Err(error @ StartError::Limit(_)) => Status::Limit(format!("{error}{advice}")),
         Err(error) => Status::Error(error.to_string()),
     }
 }
@@ -201,13 +207,7 @@ impl fmt::Display for Error {
             ),
             Self::Archive(why) => write!(f, "the initrd is not an archive of `sisal image`: {why}"),
             Self::Manifest(error) => error.fmt(f),
-            Self::Memory { program, left } => write!(
-                f,
-                "the program has {} KiB, and the machine has {} KiB of memory left for it, which is too little: start it \
-                 with more (sisal run --ram)",
-                program >> 10,
-                left >> 10
-            ),
+            Self::Program(refusal @ Refusal::Memory(_)) => write!(f, "{refusal}; {MORE_MEMORY}"),
             Self::Program(refusal) => refusal.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::Mount(guest, why) => write!(f, "the directory {guest:?} cannot be mounted: {why}"),

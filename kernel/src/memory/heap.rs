@@ -4,8 +4,8 @@
 //! arena each: zero when first touched, at their true cost, growing in place or by moving page tables, and gone
 //! from the machine's account when freed. An allocation that cannot be backed is null, never a fault later.
 //!
-//! The heap may have all memory, linear memories leave it some (`reserve_frames`): whoever allocates what can be refused asks
-//! for more than it needs (`wasi`'s in-memory files do), so that what cannot be refused finds some.
+//! The heap may have all memory. Whoever allocates what can be refused leaves some (`wasi::heap` says how much), so that what
+//! cannot be refused finds it.
 
 use super::arena::Slot;
 use super::layout::{LARGE_PAGE, PAGE, align_up};

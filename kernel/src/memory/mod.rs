@@ -30,7 +30,6 @@ struct Memory {
     frames: Frames,
     arena: Arena,
     next_device: u64,
-    reserve: usize,
 }
 
 static MEMORY: Mutex<Option<Memory>> = Mutex::new(None);
@@ -57,12 +56,6 @@ fn lock() -> Guard {
     Guard(MEMORY.try_lock().expect("memory is used by who holds its lock"))
 }
 
-/// Frames that linear memories leave to the heap. A guest that takes all the memory it can get is then still run: wasmi
-/// compiles its functions and keeps its frames in allocations that must not fail.
-fn reserve_frames() -> usize {
-    lock().reserve
-}
-
 /// Bytes that the machine has, and those left. For a machine that is about to end: `None` if it ends in the middle of memory.
 pub fn left() -> Option<(usize, usize)> {
     let guard = MEMORY.try_lock()?;
@@ -72,6 +65,12 @@ pub fn left() -> Option<(usize, usize)> {
     Some((bytes(memory.frames.total()), bytes(left)))
 }
 
+/// How many bytes can still be allocated.
+pub fn available() -> usize {
+    let memory = lock();
+    (memory.frames.free() - memory.frames.promised()) * PAGE as usize
+}
+
 /// Sets up memory.
 ///
 /// # Safety
@@ -79,8 +78,7 @@ pub fn left() -> Option<(usize, usize)> {
 pub unsafe fn init(info: &BootInfo) {
     // SAFETY: as the caller promises.
     let frames = unsafe { setup::init(info) };
-    let reserve = (frames.total() / 8).min((16 << 20) / PAGE as usize);
-    *MEMORY.lock() = Some(Memory { frames, arena: Arena::new(), next_device: DEVICES, reserve });
+    *MEMORY.lock() = Some(Memory { frames, arena: Arena::new(), next_device: DEVICES });
 }
 
 /// Handles a page fault at `address`; false if it is none that memory mapped on demand explains.

@@ -41,17 +41,12 @@ impl Reservation {
         self.max
     }
 
-    /// Commits `len` bytes in all, more or fewer than before. What is new reads as zero; what is given up is free
-    /// for others, and touching it is a fault.
+    /// Commits `len` bytes in all, more or fewer than before, if that leaves `leaving` bytes of the machine's memory to others. What
+    /// is new reads as zero; what is given up is free for others, and touching it is a fault.
     ///
     /// False, and nothing has changed, if the machine lacks the memory or `len` is more than was reserved.
     #[must_use = "memory that was not committed faults when touched"]
-    pub fn commit(&mut self, len: usize) -> bool {
-        self.commit_leaving(len, super::reserve_frames())
-    }
-
-    /// As [`Reservation::commit`], if it leaves `reserve` frames free.
-    pub(super) fn commit_leaving(&mut self, len: usize, reserve: usize) -> bool {
+    pub fn commit_leaving(&mut self, len: usize, leaving: usize) -> bool {
         if len > self.max {
             return false;
         }
@@ -62,7 +57,8 @@ impl Reservation {
             arena.shrink(frames, &mut self.slot, pages);
             true
         } else {
-            pages == self.slot.pages || arena.grow(frames, &mut self.slot, pages, reserve)
+            pages == self.slot.pages
+                || arena.grow(frames, &mut self.slot, pages, leaving.div_ceil(PAGE as usize))
         };
         drop(memory);
         if done {

@@ -85,7 +85,7 @@ fn data_cannot_be_executed() {
 
 fn memory_on_demand_cannot_be_executed() {
     let mut memory = Reservation::new(1 << 20).expect("address space");
-    assert!(memory.commit(1 << 20));
+    assert!(memory.commit_leaving(1 << 20, 0));
     let address = memory.base().as_ptr() as u64;
     assert_eq!(attempt(write, address), Ok(()));
     assert_eq!(attempt(call, address), page_fault(PRESENT | FETCH, address));

@@ -103,7 +103,7 @@ fn zeroing_memory_on_demand_costs_nothing_and_zeroes() {
     balanced(|| {
         let len = 64 * MIB.min(memory::stats().available / 256);
         let mut memory = Reservation::new(len).expect("address space");
-        assert!(memory.commit(len));
+        assert!(memory.commit_leaving(len, 0));
         let free = memory::stats().free;
         // SAFETY: committed, and nobody else has it.
         let bytes = unsafe { slice::from_raw_parts_mut(memory.base().as_ptr(), len) };
@@ -125,9 +125,9 @@ fn what_cannot_be_backed_is_refused() {
         assert!(Vec::<u8>::new().try_reserve(total + 1).is_err());
         assert!(Vec::<u8>::new().try_reserve(isize::MAX as usize).is_err());
         let mut memory = Reservation::new(2 * total).expect("address space costs nothing");
-        assert!(!memory.commit(total + 1));
+        assert!(!memory.commit_leaving(total + 1, 0));
         assert_eq!(memory.len(), 0);
-        assert!(!memory.commit(2 * total + 1));
+        assert!(!memory.commit_leaving(2 * total + 1, 0));
     });
 }
 
@@ -137,7 +137,7 @@ fn all_memory_can_be_used_and_comes_back() {
         let mut memory = Reservation::new(memory::stats().total).expect("address space");
         let mut len = 0;
         for step in [16 * MIB, MIB, 64 << 10] {
-            while memory.commit(len + step) {
+            while memory.commit_leaving(len + step, MIB) {
                 len += step;
             }
         }
@@ -161,11 +161,11 @@ fn a_reservation_grows_and_shrinks() {
     balanced(|| {
         let mut memory = Reservation::new(8 * MIB).expect("address space");
         let base = memory.base();
-        assert!(memory.commit(3 * MIB));
+        assert!(memory.commit_leaving(3 * MIB, 0));
         // SAFETY: committed.
         unsafe { base.add(MIB).write(1) };
-        assert!(memory.commit(MIB));
-        assert!(memory.commit(8 * MIB));
+        assert!(memory.commit_leaving(MIB, 0));
+        assert!(memory.commit_leaving(8 * MIB, 0));
         assert_eq!(memory.base(), base);
         // SAFETY: committed.
         assert_eq!(touch(unsafe { base.add(MIB).as_ptr() }), 0, "given up, and so zero again");
@@ -176,7 +176,7 @@ fn a_thousand_rounds_end_where_they_began() {
     balanced(|| {
         for round in 0..1_000 {
             let mut memory = Reservation::new(64 * MIB).expect("address space");
-            assert!(memory.commit(2 * MIB));
+            assert!(memory.commit_leaving(2 * MIB, 0));
             // SAFETY: committed.
             unsafe { memory.base().add(round * 1_000).write(1) };
             let large = vec![round as u8; 300_000];

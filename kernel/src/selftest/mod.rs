@@ -6,12 +6,14 @@
 //! section `.selftest.names` of the kernel's file has a line for each: so tests/tests/kernel.rs, which boots the machines
 //! and knows what it must find in them, misses none.
 //!
-//! On the command line, `selftest=PART` runs only those with PART in their names, `selftest=-PART` only those without; `now=SECONDS` and `ram=MIB` are the
-//! host's date and the machine's memory; `entropy=none` says that there is no source of entropy; `fatal=WAY` ends the
+//! On the command line, `selftest=PART` runs only those with PART in their names, `selftest=-PART,PART` those with none of
+//! them; `now=SECONDS` and `ram=MIB` are the host's date and the machine's memory; `entropy=none` says that there is no source of
+//! entropy; `fatal=WAY` ends the
 //! machine in one of the ways of the module `fatal`.
 
 mod devices;
 mod executor;
+mod exhaustion;
 mod fatal;
 mod faults;
 mod guests;
@@ -106,7 +108,7 @@ pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<d
     for test in tests() {
         let name = test.name.trim_start_matches("kernel::").trim_start_matches("selftest::");
         let runs = match wanted.map(|part| (part, part.strip_prefix('-'))) {
-            Some((_, Some(part))) => !name.contains(part),
+            Some((_, Some(parts))) => !parts.split(',').any(|part| name.contains(part)),
             Some((part, None)) => name.contains(part),
             None => true,
         };
