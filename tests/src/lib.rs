@@ -6,6 +6,7 @@
 
 pub mod bytes;
 pub mod case;
+pub mod exhaustion;
 pub mod fuzz;
 pub mod guests;
 pub mod host;

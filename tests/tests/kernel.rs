@@ -8,7 +8,7 @@ use libtest_mimic::{Failed, Trial};
 use manifest::{Status, debug_exit};
 use sisal_tests::{
     case::Ending,
-    guests,
+    exhaustion, guests,
     host::End,
     hostile, kernel,
     machine::{Boot, Settings},
@@ -71,10 +71,10 @@ impl Lazy {
         Trial::test(format!("{}::{name}", self.settings.name), move || Ok(test(machine.boot()?)?))
     }
 
-    /// The tests of the kernel that have `part` in their names; those that have not, if it begins with `-`.
+    /// The tests of the kernel that have `part` in their names; those that have none of those after a `-`.
     fn trials(self: &Arc<Self>, part: &str) -> Vec<Trial> {
         let selected = |name: &&String| match part.strip_prefix('-') {
-            Some(part) => !name.contains(part),
+            Some(parts) => !parts.split(',').any(|part| name.contains(part)),
             None => name.contains(part),
         };
         let names = self.image.tests.iter().filter(selected).cloned();
@@ -114,8 +114,8 @@ fn trials() -> Result<Vec<Trial>, String> {
     let image = Arc::new(Image { kernel, tests, guests, initrd });
     let mut trials: Vec<Vec<Trial>> = vec![];
     for (name, machine) in MACHINES {
-        let whole = Arc::new(Lazy::new(&image, name, machine, 512, "selftest=-scale::"));
-        trials.push(whole.trials("-scale::"));
+        let whole = Arc::new(Lazy::new(&image, name, machine, 512, "selftest=-scale::,exhaustion::"));
+        trials.push(whole.trials("-scale::,exhaustion::"));
         trials.push(image.guests.iter().map(|(guest, ending)| guest_trial(&whole, guest, ending)).collect());
         let small = Arc::new(Lazy::new(&image, &format!("{name}_16M"), machine, 16, "selftest=memory::"));
         trials.push(small.trials("memory::"));
@@ -123,6 +123,11 @@ fn trials() -> Result<Vec<Trial>, String> {
         if name == "microvm" {
             let scale = Arc::new(Lazy::new(&image, "microvm_scale", machine, 512, "selftest=scale::"));
             trials.push(scale.trials("scale::"));
+        }
+        // Where there is more memory, it only takes longer.
+        if name == "microvm" {
+            let small = Lazy::new(&image, "microvm_32M", machine, 32, "selftest=exhaustion::");
+            trials.push(Arc::new(small).trials("exhaustion::"));
         }
         // Takes that much of the host's memory: once.
         if name == "q35" {
@@ -290,6 +295,11 @@ fn initrd() -> Result<(Guests, Vec<u8>), String> {
     }
     for (name, text) in scale::guests() {
         append(format!("scale/{name}.wasm"), &guests::wat(name, &text, Path::new(""))?.wasm)?;
+    }
+    let exhausting = exhaustion::programs().into_iter().map(|program| (program.name, program.wat));
+    for (name, text) in exhausting.chain(exhaustion::inside()) {
+        let name = format!("exhaustion/{name}");
+        append(format!("{name}.wasm"), &guests::wat(&name.replace('/', "-"), &text, Path::new(""))?.wasm)?;
     }
     let archive = archive.into_inner().map_err(|error| error.to_string())?;
     Ok((modules.into_iter().map(|(name, _, ending)| (name, ending)).collect(), archive))
