@@ -56,12 +56,14 @@ pub fn run(info: &'static BootInfo) -> ! {
         arch::io_apic::add(address, first_line);
     }
     timings::reached("firmware's tables");
-    let clock = time::init(acpi.as_ref());
-    timings::reached("clocks");
+    let calibration = time::calibrate(acpi.as_ref());
     let mut devices = Devices::find(info.command_line(), acpi.as_ref());
     timings::reached("devices");
     let stdio = Stdio::open(devices.take(DeviceType::Console));
     timings::reached("standard streams");
+    // Only now: to measure takes time, which has passed meanwhile.
+    let clock = time::init(calibration);
+    timings::reached("clocks");
     #[cfg(feature = "selftest")]
     crate::selftest::run(info, devices, stdio, clock);
     #[cfg(not(feature = "selftest"))]

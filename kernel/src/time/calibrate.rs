@@ -15,6 +15,10 @@ const PATIENCE: u64 = 51_000_000;
 /// A reference that has not moved for so many ticks of the time stamp counter (some 100 ms) is none.
 const STANDSTILL: u64 = 1 << 28;
 
+/// A measurement that began so many ticks of the time stamp counter ago (half a second or more) is too old: counters turn around
+/// in some seconds, and a host that is busy may have kept the processor away for as long.
+const STALE: u64 = 1 << 31;
+
 /// How often the two counters tick in a second.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frequencies {
@@ -46,21 +50,45 @@ struct Sample {
     apic_timer: u32,
 }
 
-/// Measures, which takes some milliseconds. `None` if the machine has no clock to measure against, and does not say.
-pub(super) fn frequencies(acpi: Option<&Tables>) -> Option<Frequencies> {
-    /// The PIT runs out when the host does not let this processor run for 50 ms.
-    const ATTEMPTS: usize = 4;
-    let best = Reference::best(acpi);
-    (0..ATTEMPTS)
-        .find_map(|_| measure(&best))
-        .or_else(|| is_hypervisor().then(|| measure(&Reference::LocalApic)).flatten())
+/// A measurement that has begun. It takes some milliseconds, in which the machine does something else.
+pub struct Calibration {
+    reference: Reference,
+    first: Option<Sample>,
 }
 
-/// Measures once. `None` if the reference stands still or has run out.
-fn measure(reference: &Reference) -> Option<Frequencies> {
+impl Calibration {
+    /// Begins to measure.
+    pub(super) fn begin(acpi: Option<&Tables>) -> Self {
+        let reference = Reference::best(acpi);
+        let first = begin(&reference);
+        Self { reference, first }
+    }
+
+    /// Measures to the end, which takes no time if there was enough since the beginning. `None` if the machine has no clock to
+    /// measure against, and does not say.
+    pub(super) fn frequencies(self) -> Option<Frequencies> {
+        /// The PIT runs out when the host does not let this processor run for 50 ms.
+        const ATTEMPTS: usize = 4;
+        let measure = |reference| end(reference, begin(reference)?);
+        // SAFETY: reading the time stamp counter has no effect.
+        let now = unsafe { _rdtsc() };
+        let fresh = self.first.filter(|first| now.saturating_sub(first.tsc) < STALE);
+        fresh
+            .and_then(|first| end(&self.reference, first))
+            .or_else(|| (1..ATTEMPTS).find_map(|_| measure(&self.reference)))
+            .or_else(|| is_hypervisor().then(|| measure(&Reference::LocalApic)).flatten())
+    }
+}
+
+/// The first look of a measurement.
+fn begin(reference: &Reference) -> Option<Sample> {
     reference.start();
     local_apic::set_timer(u32::MAX);
-    let first = reference.sample()?;
+    reference.sample()
+}
+
+/// The rest of a measurement. `None` if the reference stands still or has run out.
+fn end(reference: &Reference, first: Sample) -> Option<Frequencies> {
     let (last, elapsed) = loop {
         let now = reference.sample()?;
         let elapsed = reference.nanoseconds(first.reference, now.reference);

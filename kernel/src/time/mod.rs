@@ -4,6 +4,8 @@
 mod calibrate;
 mod rtc;
 
+pub use calibrate::Calibration;
+
 use crate::{acpi::Tables, arch::local_apic, logger};
 use alloc::sync::Arc;
 use core::{arch::x86_64::_rdtsc, time::Duration};
@@ -46,10 +48,15 @@ impl Ratio {
     }
 }
 
-/// Sets up the clocks, which are for guests, and the timer. `acpi` tells of the clocks to measure against.
-pub fn init(acpi: Option<&Tables>) -> Arc<dyn Clock> {
+/// Begins to measure how fast the processor's counters run. `acpi` tells of the clocks to measure against.
+pub fn calibrate(acpi: Option<&Tables>) -> Calibration {
+    Calibration::begin(acpi)
+}
+
+/// Sets up the clocks, which are for guests, and the timer.
+pub fn init(calibration: Calibration) -> Arc<dyn Clock> {
     let clock = CLOCK.call_once(|| {
-        let frequencies = calibrate::frequencies(acpi).unwrap_or_else(|| {
+        let frequencies = calibration.frequencies().unwrap_or_else(|| {
             log::error!(
                 "no HPET, PM timer or PIT to measure the processor's clock with: time runs at a wrong rate"
             );

@@ -46,8 +46,9 @@ const CONTROL_BUFFERS: usize = 32;
 /// A control message with a port's name.
 const CONTROL_LEN: usize = 128;
 const CONTROL_SEND_BUFFERS: usize = 2;
-/// How long the device may take for a control message, in nanoseconds.
-const PATIENCE: u64 = 1_000_000_000;
+/// How long the device may take for a control message, in ticks of the time stamp counter: a second of any processor. How fast
+/// it runs is not known yet when the device is started.
+const PATIENCE: u64 = 10_000_000_000;
 
 /// What a control message says (`struct virtio_console_control`).
 mod event {
@@ -202,9 +203,9 @@ impl State {
         // timeout the device is given up.
         let token = unsafe { send.add(&inputs, &mut []) }?;
         self.transport.notify(CONTROL_SEND);
-        let deadline = time::monotonic().saturating_add(PATIENCE);
+        let deadline = time::ticks().saturating_add(PATIENCE);
         while !send.can_pop() {
-            if time::monotonic() > deadline {
+            if time::ticks() > deadline {
                 return Err(Error::Timeout);
             }
             spin_loop();
