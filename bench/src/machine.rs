@@ -99,30 +99,41 @@ impl Bench {
         Ok(path)
     }
 
+    /// QEMU's whole life. Linux takes part on q35 only: QEMU 7.2's microvm hangs in one of 18 boots of it, and far more often on
+    /// a busy computer.
     fn life(&self, what: &str, machine: &str, hello: &Path) -> Result<Row> {
         let floor = floor::kernel(self.scratch.path())?;
         let name = hello.file_name().unwrap_or_default().to_string_lossy();
-        let image = self.linux.initrd(&format!("wasmi run /{name}"), &[hello], false)?;
+        let image = match machine {
+            "q35" => Some(self.linux.initrd(&format!("wasmi run /{name}"), &[hello], false)?),
+            _ => None,
+        };
         let mut seconds = [const { Vec::new() }; 3];
         for _ in 0..self.rounds {
             let ours = self.sisal.run(machine, RAM, &[], hello, &[], None)?;
             ours.expect("Hello, world!")?;
-            let linux = self.linux.boot(machine, RAM, &image)?;
-            linux.expect("Hello, world!")?;
-            let floor = self.sisal.boot(machine, &floor, hello)?;
-            for (samples, run) in seconds.iter_mut().zip([&ours, &linux, &floor]) {
-                samples.push(run.seconds);
+            seconds[0].push(ours.seconds);
+            seconds[1].push(self.sisal.boot(machine, &floor, hello)?.seconds);
+            if let Some(image) = &image {
+                let linux = self.linux.boot(machine, RAM, image)?;
+                linux.expect("Hello, world!")?;
+                seconds[2].push(linux.seconds);
             }
         }
-        let [ours, linux, floor] = seconds.map(race::median);
-        Ok(Row {
+        let [ours, floor, linux] = seconds.map(race::median);
+        let mut row = Row {
             what: format!("{what}, QEMU's whole life, {machine}"),
             unit: "s".into(),
             better: Better::Less,
             ours,
-            peers: vec![peer(LINUX, linux), peer(FLOOR, floor)],
-            reach: vec![better(LINUX, 8.0), Reach::Within { of: FLOOR.into(), by: 0.05 }],
-        })
+            peers: vec![peer(FLOOR, floor)],
+            reach: vec![Reach::Within { of: FLOOR.into(), by: 0.05 }],
+        };
+        if image.is_some() {
+            row.peers.insert(0, peer(LINUX, linux));
+            row.reach.insert(0, better(LINUX, 8.0));
+        }
+        Ok(row)
     }
 
     fn start(&self) -> Result<Row> {
