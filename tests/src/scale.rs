@@ -199,13 +199,13 @@ const BODIES: [(&str, &str); 32] = [
     ("growing", "(local $none i32) (loop $again (drop (memory.grow (local.get $none))) (br $again))"),
     (
         "fill",
-        "(call $grow_to (i32.const 260))
-        (loop $again (memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x400000)) (br $again))",
+        "(call $grow_to (i32.const 1000))
+        (loop $again (memory.fill (i32.const 65536) (i32.const 1) (i32.const 0x3000000)) (br $again))",
     ),
     (
         "move",
-        "(call $grow_to (i32.const 260))
-        (loop $again (memory.copy (i32.const 65537) (i32.const 65536) (i32.const 0x400000)) (br $again))",
+        "(call $grow_to (i32.const 1000))
+        (loop $again (memory.copy (i32.const 65537) (i32.const 65536) (i32.const 0x3000000)) (br $again))",
     ),
     (
         "randomize",

@@ -6,7 +6,7 @@ use crate::{
     clocks::{Clock, Timer},
     heap,
     limits::{Limit, Limits, Need},
-    program::{growth::LARGEST_SLICE, table_grow},
+    program::{growth::LARGEST_SLICE, resumable},
     types::Nanoseconds,
 };
 use alloc::{
@@ -121,8 +121,8 @@ struct Live<S: 'static> {
     deadline: Deadline,
     fuel_limit: Option<u64>,
     slices: Slices,
-    /// By how much its turns have been longer than [`TURN`]. What can be cut nowhere (one instruction may fill all the memory
-    /// there is) is paid for by turns that are left out, so that it does not take more of the processor than others.
+    /// By how much its turns have been longer than [`TURN`]. What can be cut nowhere (one instruction may fill all
+    /// tables there are) is paid for by turns that are left out, so that it does not take more of the processor than others.
     /// What takes fuel is counted by that and what a turn's fuel has come to be: a machine under a host that runs others
     /// too must not charge those their time.
     owed: Nanoseconds,
@@ -252,8 +252,8 @@ impl<S: Send + 'static> Live<S> {
                     let mut needed = call.required_fuel();
                     if self.store.data_mut().limiter.take_interrupted_growth() {
                         // It will start again, and is charged for that once.
-                        needed = needed.saturating_add(table_grow::AGAIN);
-                        *fuel_used = fuel_used.saturating_sub(table_grow::AGAIN);
+                        needed = needed.saturating_add(resumable::AGAIN);
+                        *fuel_used = fuel_used.saturating_sub(resumable::AGAIN);
                     }
                     self.step = Step::Sliced(call, needed);
                     let beyond = match withheld {
@@ -374,7 +374,8 @@ mod tests {
             let wat = format!(
                 r#"(module
                 (import "wasi_snapshot_preview1" "clock_time_get" (func $now (param i32 i64 i32) (result i32)))
-                (memory (export "memory") 16)
+                (memory (export "memory") 1)
+                (table 160000 funcref)
                 (func (export "_start") (loop $again {body} (br $again))))"#
             );
             let mut run = program(&wat).start(&machine, command).unwrap();
@@ -389,8 +390,8 @@ mod tests {
         assert_eq!(used("", None, 1_000), 100);
         // The time of others, if the host runs some.
         assert_eq!(used("", None, 100 * TURN_NANOSECONDS), 100);
-        // A unit of fuel for 64 bytes: an instruction of ten turns.
-        let fill = "(memory.fill (i32.const 0) (i32.const 1) (i32.const 640000))";
+        // A unit of fuel for 16 elements: an instruction of ten turns.
+        let fill = "(table.fill (i32.const 0) (ref.null func) (i32.const 160000))";
         assert!((10..=11).contains(&used(fill, Some(1_000), 1_000)));
         // Three looks, in the call, behind it and at the end: six turns.
         let call = "(drop (call $now (i32.const 1) (i64.const 0) (i32.const 0)))";

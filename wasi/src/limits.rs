@@ -239,7 +239,7 @@ impl Limiter {
         Some(&**self.region.insert(region))
     }
 
-    /// Whether fuel has run out inside of `table.grow` since this was asked last (see [`crate::program::table_grow`]).
+    /// Whether fuel has run out inside of `table.grow` since this was asked last (see [`crate::program::resumable`]).
     pub(crate) fn take_interrupted_growth(&mut self) -> bool {
         core::mem::take(&mut self.interrupted)
     }

@@ -2,12 +2,13 @@
 //! driver's.
 
 mod ahead;
+mod bulk;
 mod footprint;
 pub(crate) mod growth;
 mod refusal;
+pub(crate) mod resumable;
 mod rewrite;
 mod shim;
-pub(crate) mod table_grow;
 #[cfg(test)]
 mod tests;
 
@@ -79,17 +80,17 @@ impl Program {
         let bounded = heap::is_bounded();
         if bounded {
             heap::keep_stacks(engine.turn_bytes());
-            let bytes = table_grow::copies(wasm);
+            let bytes = resumable::copies(wasm);
             heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
         }
-        let resumable = table_grow::replace(wasm);
+        let resumable = resumable::replace(wasm);
         let footprint = bounded.then(|| Footprint::of(&resumable));
         let lazily = |footprint: &Footprint| heap::Translation::keep(footprint.translation()).is_some();
         let ahead = !footprint.as_ref().is_none_or(lazily);
         Self::compile(engine, wasm, &resumable, footprint, ahead)
     }
 
-    /// Compiles `resumable`, which is `original` with its `table.grow`s replaced. With a footprint only as far as there is
+    /// Compiles `resumable`, which is `original` with some instructions replaced (see [`resumable`]). With a footprint only as far as there is
     /// memory for it; with all functions translated before the first run if `ahead`.
     fn compile(
         engine: &Engine,

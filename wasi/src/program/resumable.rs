@@ -1,35 +1,36 @@
-//! Makes `table.grow` resumable: each becomes a call of an added function that does nothing else.
+//! Instructions that wasmi cannot preempt as they are: each becomes a call of an added function that does the same.
 //!
-//! wasmi 2.0.0 charges fuel for the elements inside of `table.grow`, and when that does not suffice it does not save its place,
-//! as every other instruction does: it resumes at the place that was saved last in this frame. In a function that was just
-//! called this is its beginning, where its arguments still are. So the added function starts again, with the fuel
-//! that the elements need ([`AGAIN`] is what it needs before), and the growth remains one step: done or not done.
+//! - `table.grow`. wasmi 2.0.0 charges fuel for the elements inside of it, and when that does not suffice it does not save its
+//!   place, as every other instruction does: it resumes at the place that was saved last in this frame. In a function that was
+//!   just called this is its beginning, where its arguments still are. So the added function starts again, with the fuel
+//!   that the elements need ([`AGAIN`] is what it needs before), and the growth remains one step: done or not done.
+//! - `memory.fill` and `memory.copy` of much, which are done in pieces (see [`bulk`]).
 
 use super::{
+    bulk::{self, Index},
     growth,
     rewrite::{VERSION_1, push_section, push_u32},
 };
 use alloc::{borrow::Cow, vec::Vec};
 use wasmparser::{BinaryReaderError, FunctionBody, Operator, Parser, Payload, RefType, TypeRef};
 
-/// The fuel that the added function charges in front of the elements': for the growth itself, its operands and its end. It
-/// charges this again when it starts again.
+/// The fuel that the function for `table.grow` charges in front of the elements': for the growth itself, its operands and its
+/// end. It charges this again when it starts again.
 pub(crate) const AGAIN: u64 = growth::COST as u64 + 3;
 
-const I32: u8 = 0x7f;
-const I64: u8 = 0x7e;
 const FUNCTION_TYPE: u8 = 0x60;
+const I32: u8 = 0x7f;
 const CALL: u8 = 0x10;
 const END: u8 = 0x0b;
 /// A body without locals that gets its two parameters, and the prefix of `table.grow`.
-const BODY: [u8; 7] = [0, 0x20, 0, 0x20, 1, 0xfc, 0x0f];
+const GROW: [u8; 7] = [0, 0x20, 0, 0x20, 1, 0xfc, 0x0f];
 const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
 const CODE: u8 = 10;
 
-/// The module with its `table.grow`s replaced, or as it was: without any, and where validation will refuse it.
+/// The module with these instructions replaced, or as it was: without any, and where validation will refuse it.
 pub(super) fn replace(wasm: &[u8]) -> Cow<'_, [u8]> {
-    if !may_grow_tables(wasm) {
+    if !may_have_any(wasm) {
         return Cow::Borrowed(wasm);
     }
     match Module::read(wasm) {
@@ -41,43 +42,102 @@ pub(super) fn replace(wasm: &[u8]) -> Cow<'_, [u8]> {
 
 /// What [`replace`] takes of the heap, at most.
 pub(super) fn copies(wasm: &[u8]) -> usize {
-    // The code section, in a vector that doubles, and the module. A `table.grow` of 3 bytes may become a call of 6.
-    if may_grow_tables(wasm) { wasm.len().saturating_mul(4) } else { 0 }
+    // The code section, a function's body, and the module; the list of functions where the bodies are short.
+    if may_have_any(wasm) { longest(wasm).saturating_mul(3) } else { 0 }
 }
 
-/// Whether the bytes that begin `table.grow` occur, its opcode in one byte or longer than it need be.
-fn may_grow_tables(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(|pair| matches!(pair, [0xfc, 0x0f | 0x8f]))
+/// The most bytes that a module, or a part of one, may have when the instructions in it are replaced.
+fn longest(wasm: &[u8]) -> usize {
+    /// For an instruction: the choice, the call, a local and an added function.
+    const MORE: usize = 256;
+    let instructions = wasm.windows(2).filter(|pair| is_prefix(pair)).count();
+    wasm.len().saturating_add(instructions.saturating_mul(MORE))
 }
 
-/// What is known of a module that grows tables.
+fn is_prefix(pair: &[u8]) -> bool {
+    matches!(pair, [0xfc, 0x0a | 0x8a | 0x0b | 0x8b | 0x0f | 0x8f])
+}
+
+/// Whether the bytes that begin these instructions occur, the opcode in one byte or longer than it need be.
+fn may_have_any(bytes: &[u8]) -> bool {
+    bytes.windows(2).any(is_prefix)
+}
+
+/// An instruction that is replaced, with what it works on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replaced {
+    Grow { table: u32 },
+    Fill { memory: u32 },
+    Copy { to: u32, from: u32 },
+}
+
+impl Replaced {
+    fn new(operator: &Operator<'_>) -> Option<Self> {
+        match *operator {
+            Operator::TableGrow { table } => Some(Self::Grow { table }),
+            Operator::MemoryFill { mem } => Some(Self::Fill { memory: mem }),
+            Operator::MemoryCopy { dst_mem, src_mem } => Some(Self::Copy { to: dst_mem, from: src_mem }),
+            _ => None,
+        }
+    }
+}
+
+/// A function that is added: its type and its body.
+struct Added {
+    replaced: Replaced,
+    ty: Vec<u8>,
+    body: Vec<u8>,
+    /// The instruction, which stays in its place for lengths (32 bits) up to [`bulk::PIECE`]: a call costs as much as a short
+    /// copy.
+    short: Option<Vec<u8>>,
+}
+
+/// What is known of a module.
 struct Module<'w> {
     /// The sections that get entries: their counts and their entries.
     types: (u32, &'w [u8]),
     functions: (u32, &'w [u8]),
     code: (u32, Vec<u8>),
-    /// The tables that are grown, and the types of their elements and of their sizes.
-    grown: Vec<(u32, u8, u8)>,
+    /// How many parameters a function of each type has, and the types of the functions.
+    parameters: Vec<u32>,
+    function_types: Vec<u32>,
+    /// The tables, by the types of their elements and of their sizes.
+    tables: Vec<(u8, Index)>,
+    memories: Vec<Index>,
+    added: Vec<Added>,
 }
 
 impl<'w> Module<'w> {
-    /// `None` if no table is grown, or one that was imported, which no program can.
+    /// `None` if nothing is replaced, or the module imports memories or tables, which no program can.
     fn read(wasm: &'w [u8]) -> Result<Option<Self>, BinaryReaderError> {
-        let mut module =
-            Self { types: (0, &[]), functions: (0, &[]), code: (0, Vec::new()), grown: Vec::new() };
+        let mut module = Self {
+            types: (0, &[]),
+            functions: (0, &[]),
+            code: (0, Vec::with_capacity(longest(wasm))),
+            parameters: Vec::new(),
+            function_types: Vec::new(),
+            tables: Vec::new(),
+            memories: Vec::new(),
+            added: Vec::new(),
+        };
         let mut imported = 0_u32;
-        let mut tables = Vec::new();
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
-                Payload::TypeSection(reader) => module.types = (reader.count(), entries(wasm, &reader)),
+                Payload::TypeSection(reader) => {
+                    module.types = (reader.count(), entries(wasm, &reader));
+                    for ty in reader.into_iter_err_on_gc_types() {
+                        module.parameters.push(ty?.params().len() as u32);
+                    }
+                }
                 Payload::FunctionSection(reader) => {
-                    module.functions = (reader.count(), entries(wasm, &reader))
+                    module.functions = (reader.count(), entries(wasm, &reader));
+                    module.function_types = reader.into_iter().collect::<Result<_, _>>()?;
                 }
                 Payload::ImportSection(reader) => {
                     for import in reader {
                         match import?.ty {
                             TypeRef::Func(_) => imported = imported.saturating_add(1),
-                            TypeRef::Table(_) => return Ok(None),
+                            TypeRef::Table(_) | TypeRef::Memory(_) => return Ok(None),
                             _ => {}
                         }
                     }
@@ -90,53 +150,84 @@ impl<'w> Module<'w> {
                             RefType::EXTERNREF => 0x6f,
                             _ => return Ok(None),
                         };
-                        tables.push((element, if table.table64 { I64 } else { I32 }));
+                        module.tables.push((element, Index::of(table.table64)));
+                    }
+                }
+                Payload::MemorySection(reader) => {
+                    for memory in reader {
+                        let memory = memory?;
+                        if memory.page_size_log2.is_some() {
+                            return Ok(None);
+                        }
+                        module.memories.push(Index::of(memory.memory64));
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
                     let first = imported.saturating_add(module.functions.0);
-                    if !module.copy_body(&body, &tables, first)? {
+                    if !module.copy_body(&body, first)? {
                         return Ok(None);
                     }
                 }
                 _ => {}
             }
         }
-        Ok(if module.grown.is_empty() { None } else { Some(module) })
+        Ok(if module.added.is_empty() { None } else { Some(module) })
     }
 
-    /// Copies a function's body with calls of the functions from `first` on in place of `table.grow`; false if it grows
-    /// what is not there.
-    fn copy_body(
-        &mut self,
-        body: &FunctionBody<'_>,
-        tables: &[(u8, u8)],
-        first: u32,
-    ) -> Result<bool, BinaryReaderError> {
+    /// Copies a function's body with calls of the functions from `first` on in place of what is replaced; false if it
+    /// works on what is not there.
+    fn copy_body(&mut self, body: &FunctionBody<'_>, first: u32) -> Result<bool, BinaryReaderError> {
         let bytes = body.as_bytes();
         let mut copied = Vec::new();
         let mut rest = bytes;
-        if may_grow_tables(bytes) {
+        if may_have_any(bytes) {
             let start = body.range().start;
+            // The length of a fill or a copy is looked at in a local of its own, behind all others.
+            let ty = self.function_types.get(self.code.0 as usize);
+            let Some(&parameters) = ty.and_then(|ty| self.parameters.get(*ty as usize)) else {
+                return Ok(false);
+            };
+            let mut local = parameters;
+            let mut locals = body.get_locals_reader()?;
+            let groups_start = locals.original_position().saturating_sub(start);
+            let groups = locals.get_count();
+            for _ in 0..groups {
+                local = local.saturating_add(locals.read()?.0);
+            }
+            let groups_end = locals.original_position().saturating_sub(start);
             let mut operators = body.get_operators_reader()?;
             while !operators.eof() {
                 let (operator, at) = operators.read_with_offset()?;
-                let Operator::TableGrow { table } = operator else { continue };
-                let Some(&(element, size)) = tables.get(table as usize) else { return Ok(false) };
-                let added = match self.grown.iter().position(|grown| grown.0 == table) {
+                let Some(replaced) = Replaced::new(&operator) else { continue };
+                let index = match self.added.iter().position(|added| added.replaced == replaced) {
                     Some(known) => known,
                     None => {
-                        self.grown.push((table, element, size));
-                        self.grown.len().saturating_sub(1)
+                        let Some(added) = self.add(replaced) else { return Ok(false) };
+                        self.added.push(added);
+                        self.added.len().saturating_sub(1)
                     }
                 };
+                if copied.is_empty() {
+                    copied.reserve_exact(longest(bytes));
+                    push_u32(&mut copied, groups.saturating_add(1));
+                    copied.extend_from_slice(bytes.get(groups_start..groups_end).unwrap_or_default());
+                    copied.extend([1, I32]);
+                    rest = bytes.get(groups_end..).unwrap_or_default();
+                }
                 // What is left of the body begins where `rest` does.
                 let begun = bytes.len().saturating_sub(rest.len());
                 let before = at.saturating_sub(start).saturating_sub(begun);
                 let after = operators.original_position().saturating_sub(start).saturating_sub(begun);
                 copied.extend_from_slice(rest.get(..before).unwrap_or_default());
+                let short = self.added.get(index).and_then(|added| added.short.as_deref());
+                if short.is_some() {
+                    bulk::if_long(&mut copied, local, self.types.0.saturating_add(index as u32));
+                }
                 copied.push(CALL);
-                push_u32(&mut copied, first.saturating_add(added as u32));
+                push_u32(&mut copied, first.saturating_add(index as u32));
+                if let Some(instruction) = short {
+                    bulk::otherwise(&mut copied, instruction);
+                }
                 rest = rest.get(after..).unwrap_or_default();
             }
         }
@@ -148,20 +239,47 @@ impl<'w> Module<'w> {
         Ok(true)
     }
 
+    /// The function for an instruction; `None` if it works on what is not there.
+    fn add(&self, replaced: Replaced) -> Option<Added> {
+        let memory = |index: u32| self.memories.get(index as usize).copied();
+        let mut short = None;
+        let (ty, body) = match replaced {
+            Replaced::Grow { table } => {
+                let (element, size) = *self.tables.get(table as usize)?;
+                let mut body = Vec::from(GROW);
+                push_u32(&mut body, table);
+                body.push(END);
+                (Vec::from([FUNCTION_TYPE, 2, element, size.ty(), 1, size.ty()]), body)
+            }
+            Replaced::Fill { memory: filled } => {
+                let index = memory(filled)?;
+                let ty = [FUNCTION_TYPE, 3, index.ty(), I32, index.ty(), 0];
+                short = (index == Index::I32).then(|| bulk::fill_instruction(filled));
+                (ty.into(), bulk::fill(filled, index))
+            }
+            Replaced::Copy { to, from } => {
+                let indices = (memory(to)?, memory(from)?);
+                let len = bulk::narrower(indices.0, indices.1);
+                let ty = [FUNCTION_TYPE, 3, indices.0.ty(), indices.1.ty(), len.ty(), 0];
+                short = (len == Index::I32).then(|| bulk::copy_instruction(to, from));
+                (ty.into(), bulk::copy((to, indices.0), (from, indices.1)))
+            }
+        };
+        Some(Added { replaced, ty, body, short })
+    }
+
     /// The module's binary: its sections, three of them with the added functions' entries.
     fn write(&self, wasm: &[u8]) -> Vec<u8> {
         let [mut types, mut functions, mut code] = [const { Vec::new() }; 3];
-        for ((table, element, size), index) in self.grown.iter().zip(0_u32..) {
-            types.extend([FUNCTION_TYPE, 2, *element, *size, 1, *size]);
+        for (Added { ty, body, .. }, index) in self.added.iter().zip(0_u32..) {
+            types.extend_from_slice(ty);
             push_u32(&mut functions, self.types.0.saturating_add(index));
-            let mut body = Vec::from(BODY);
-            push_u32(&mut body, *table);
-            body.push(END);
             push_u32(&mut code, body.len() as u32);
-            code.append(&mut body);
+            code.extend_from_slice(body);
         }
-        let added = self.grown.len() as u32;
-        let mut output = Vec::from(VERSION_1);
+        let added = self.added.len() as u32;
+        let mut output = Vec::with_capacity(longest(wasm));
+        output.extend_from_slice(&VERSION_1);
         for payload in Parser::new(0).parse_all(wasm).flatten() {
             let Some((id, range)) = payload.as_section() else { continue };
             let (count, entries, more) = match id {
@@ -231,7 +349,7 @@ mod tests {
         first
     }
 
-    const GROW: &str = "
+    const GROWTHS: &str = "
         (call $check (i32.eq (table.grow $functions (ref.func $f) (i32.const 10000)) (i32.const 1)))
         (call $check (i32.eq (table.grow $functions (ref.null func) (i32.const 9)) (i32.const 10001)))
         (call $check (i32.eq (table.size $functions) (i32.const 10010)))
@@ -247,9 +365,9 @@ mod tests {
 
     #[test]
     fn a_growth_is_one_step_however_it_is_preempted() {
-        let (outcome, fuel) = self::outcome(GROW, limits());
+        let (outcome, fuel) = self::outcome(GROWTHS, limits());
         assert_eq!(outcome, Outcome::Exited(0));
-        let limited = |fuel| self::outcome(GROW, limits().with_fuel(fuel)).0;
+        let limited = |fuel| self::outcome(GROWTHS, limits().with_fuel(fuel)).0;
         assert_eq!(limited(fuel), Outcome::Exited(0));
         assert_eq!(limited(fuel - 1), Outcome::LimitReached(Limit::Fuel(fuel - 1)));
     }
