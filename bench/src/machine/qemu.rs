@@ -61,9 +61,9 @@ impl Run {
         Ok(())
     }
 
-    /// All that was said and put out.
+    /// All that was said, and then what was put out.
     fn text(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(&self.output)?).into_owned() + &self.said)
+        Ok(format!("{}\n{}", self.said, String::from_utf8_lossy(&fs::read(&self.output)?)))
     }
 
     /// The number on the line that is `name`, a blank, and a number.
@@ -85,7 +85,7 @@ impl Run {
     fn number(&self, find: impl Fn(&str) -> Option<&str>, name: &str) -> Result<f64> {
         let text = self.text()?;
         let number = text.lines().find_map(|line| find(line.trim_end())?.trim().parse().ok());
-        number.ok_or_else(|| format!("no {name} in what the machine said:\n{text}").into())
+        number.ok_or_else(|| format!("no {name} in what the machine said:\n{}", beginning(&text)).into())
     }
 
     /// Makes sure that `line` is one of those said or put out.
@@ -97,7 +97,7 @@ impl Run {
         if text.lines().any(|found| found.trim_end() == line) {
             return Ok(());
         }
-        Err(format!("no {line:?} in what the machine said:\n{text}").into())
+        Err(format!("no {line:?} in what the machine said:\n{}", beginning(&text)).into())
     }
 
     /// Makes sure that the program's output is what is in a file.
@@ -110,4 +110,9 @@ impl Run {
         }
         Err(format!("the output is not what is expected; the machine said:\n{}", self.said).into())
     }
+}
+
+/// As much of a text as is worth showing.
+fn beginning(text: &str) -> String {
+    text.chars().take(2000).collect()
 }
