@@ -198,6 +198,7 @@ pub fn fd_read(
     let pause = || turn.ends_here();
     let moved = match &mut descriptor.object {
         Object::File(file) => {
+            let permitted = permitted.and_then(|()| file.require_read());
             checked(permitted, memory, vectors, len, read)?.transfer(memory, from, pause, |memory, buffer| {
                 Poll::Ready(file.read(buffer.bytes_mut(memory)?))
             })
@@ -227,7 +228,7 @@ pub fn fd_pread(
     let file = descriptor.seekable(Rights::FD_READ)?;
     let mut offset = offset.saturating_add(from.into());
     let pause = || call.turn.ends_here();
-    let moved = checked(Ok(()), &call.memory, vectors, len, read)?.transfer(
+    let moved = checked(file.require_read(), &call.memory, vectors, len, read)?.transfer(
         &mut call.memory,
         from,
         pause,
@@ -255,6 +256,7 @@ pub fn fd_write(
     let pause = || turn.ends_here();
     let moved = match &mut descriptor.object {
         Object::File(file) => {
+            let permitted = permitted.and_then(|()| file.require_write());
             let moved = checked(permitted, memory, vectors, len, written)?.transfer(
                 memory,
                 from,
@@ -290,7 +292,7 @@ pub fn fd_pwrite(
     let file = descriptor.seekable(Rights::FD_WRITE)?;
     let mut offset = offset.saturating_add(from.into());
     let pause = || call.turn.ends_here();
-    let moved = checked(Ok(()), &call.memory, vectors, len, written)?.transfer(
+    let moved = checked(file.require_write(), &call.memory, vectors, len, written)?.transfer(
         &mut call.memory,
         from,
         pause,

@@ -52,6 +52,28 @@ fn what_is_not_utf8_is_skipped() {
 }
 
 #[test]
+fn times_that_a_guest_cannot_have_are_the_nearest_that_it_can() {
+    let temporary = tempfile::tempdir().unwrap();
+    let root = guest_of(temporary.path());
+    let file = fs::File::create(temporary.path().join("file")).unwrap();
+    let epoch = std::time::SystemTime::UNIX_EPOCH;
+    let half = std::time::Duration::from_millis(500);
+    for (time, modified) in [
+        (epoch - half, 0),
+        (epoch + half, 500_000_000),
+        // As the host keeps it: some file systems end before.
+        (epoch + std::time::Duration::from_secs(1 << 33), 8_589_934_592_000_000_000),
+    ] {
+        file.set_modified(time).unwrap();
+        assert_eq!(root.stat_at("file", false).unwrap().modified, modified);
+    }
+    // Beyond the last nanosecond that 64 bits can count; what the host keeps of it is the host's affair.
+    file.set_modified(epoch + std::time::Duration::from_secs(1 << 40)).unwrap();
+    assert!(root.stat_at("file", false).unwrap().modified > 8_589_934_592_000_000_000);
+    assert!(root.open_at("file", false, NONE, READ).is_ok());
+}
+
+#[test]
 fn a_fifo_makes_nobody_wait() {
     let temporary = tempfile::tempdir().unwrap();
     let root = guest_of(temporary.path());

@@ -82,9 +82,7 @@ impl OpenFile {
     /// # Errors
     /// As [`read`](Self::read); [`Error::Invalid`] for an offset that is none.
     pub fn pread(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        if !self.access.read {
-            return Err(Error::BadDescriptor);
-        }
+        self.require_read()?;
         let room = room_at(offset)?.min(buffer.len());
         self.file.read_at(buffer.get_mut(..room).unwrap_or_default(), offset)
     }
@@ -190,7 +188,19 @@ impl OpenFile {
         self.file.sync(data_only)
     }
 
-    fn require_write(&self) -> Result<()> {
+    /// Makes sure that it was opened for reading: for a read of nothing, which reads nothing.
+    ///
+    /// # Errors
+    /// [`Error::BadDescriptor`] when it was not.
+    pub fn require_read(&self) -> Result<()> {
+        if self.access.read { Ok(()) } else { Err(Error::BadDescriptor) }
+    }
+
+    /// Makes sure that it was opened for writing: for a write of nothing, which writes nothing.
+    ///
+    /// # Errors
+    /// [`Error::BadDescriptor`] when it was not.
+    pub fn require_write(&self) -> Result<()> {
         if self.access.write { Ok(()) } else { Err(Error::BadDescriptor) }
     }
 }

@@ -76,9 +76,9 @@ const NANOSECONDS: u64 = 1_000_000_000;
 
 /// A time of the host; one before 1970 is 1970.
 fn nanoseconds(seconds: i64, nanoseconds: impl TryInto<u64>) -> Nanoseconds {
-    u64::try_from(seconds)
-        .map_or(0, |seconds| seconds.saturating_mul(NANOSECONDS))
-        .saturating_add(nanoseconds.try_into().unwrap_or(0))
+    u64::try_from(seconds).map_or(0, |seconds| {
+        seconds.saturating_mul(NANOSECONDS).saturating_add(nanoseconds.try_into().unwrap_or(0))
+    })
 }
 
 fn timestamps(accessed: SetTime, modified: SetTime) -> Timestamps {

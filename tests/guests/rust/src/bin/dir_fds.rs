@@ -27,7 +27,10 @@ fn main() {
             check(&format!("{name} filestat"), fd_filestat_get(fd));
             check(&format!("{name} set_times"), fd_filestat_set_times(fd, 0, 0, 0));
         }
+        opens("open . NONBLOCK", open_at(ROOT, ".", 0, 0, 0, FDFLAGS_NONBLOCK));
+        opens("open dir APPEND", open_at(ROOT, "dir", 0, OFLAGS_DIRECTORY, 0, FDFLAGS_APPEND));
         for (name, fd) in [("file", file), ("stdout", 1), ("closed", 1000)] {
+            opens(&format!("{name} open"), open_at(fd, "x", 0, OFLAGS_CREAT, READ_WRITE, 0));
             check(&format!("{name} readdir"), fd_readdir(fd, buffer.as_mut_ptr(), 4, 0));
             check(&format!("{name} mkdir"), path_create_directory(fd, "x"));
             check(&format!("{name} stat"), path_filestat_get(fd, 0, "x"));
@@ -48,6 +51,9 @@ fn main() {
             check(&format!("pwrite {fd}"), fd_pwrite(fd, &ciovec, 0));
             check(&format!("set_size {fd}"), fd_filestat_set_size(fd, 0));
             check(&format!("allocate {fd}"), fd_allocate(fd, 0, 1));
+        }
+        for fd in 0..3 {
+            show(&format!("type of {fd}"), fd_fdstat_get(fd).map(|stat| stat.fs_filetype.name()));
         }
         check("write stdin", fd_write(0, &ciovec));
         check("read stdout", fd_read(1, &iovec));

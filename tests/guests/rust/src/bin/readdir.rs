@@ -92,6 +92,21 @@ fn main() {
     unlink("dir/later");
     println!("and its removal: {}", all(fd, 4096).len() == entries.len());
 
+    // A cookie past the last: the end. One that no entry has given: the end, or entries from somewhere.
+    let last = entries.last().expect("entries").0.d_next;
+    println!("after the last: {}", list(fd, 256, last).1);
+    println!("past it, not one entry too many: {}", list(fd, 4096, last + 1).0.len() <= entries.len());
+
+    // A name of several bytes a character is cut anywhere, and whole when it fits.
+    let long = "Ünïcödé-名前-☃☃☃";
+    create(&format!("dir/{long}"), "");
+    let whole = list(fd, 4096, 0).1;
+    let seen = |len| list(fd, len, 0).0.iter().any(|(_, name)| name == long);
+    let fitting = (0..=whole).find(|&len| seen(len)).expect("listed");
+    println!("from some size on: {}", (0..=whole).all(|len| seen(len) == (len >= fitting)));
+    println!("and then to its end: {}", (0..whole).all(|len| list(fd, len, 0).1 == len));
+    unlink(&format!("dir/{long}"));
+
     // SAFETY: a zero-length buffer is not accessed.
     check("of a file", unsafe {
         let file = must(open("dir/file", 0, RIGHTS_FD_READ, 0));

@@ -65,6 +65,14 @@ fn main() {
         println!("link mtim {}", must(stat("link", 0)).mtim);
         check("of a directory", path_filestat_set_times(ROOT, 0, "dir", A, M, FSTFLAGS_ATIM | FSTFLAGS_MTIM));
         println!("dir {}", times("dir", 0));
+        // It takes a descriptor, not one to write with.
+        for (name, rights) in [("nothing", 0), ("READ", RIGHTS_FD_READ)] {
+            let fd = must(open("file", 0, rights, 0));
+            check(&format!("opened for {name}"), fd_filestat_set_times(fd, 0, M + rights, FSTFLAGS_MTIM));
+            println!("file {}", times("file", 0));
+            check("but its size", fd_filestat_set_size(fd, 1));
+            close(fd);
+        }
         check("of nothing", path_filestat_set_times(ROOT, 0, "none", A, M, FSTFLAGS_ATIM));
         check("of stdin", fd_filestat_set_times(0, 1, 1, FSTFLAGS_ATIM));
         check("of none", fd_filestat_set_times(1000, 1, 1, FSTFLAGS_ATIM));
