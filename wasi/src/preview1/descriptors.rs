@@ -124,14 +124,19 @@ impl Descriptor {
     /// Sets `APPEND` and `NONBLOCK`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when any other would change; [`Error::BadDescriptor`] for a directory, which has none.
+    /// [`Error::Invalid`] when any other would change; [`Error::BadDescriptor`] for a directory, which has none;
+    /// [`Error::NotCapable`] for a file without the right.
     pub fn set_flags(&mut self, flags: FdFlags) -> Result<()> {
         let settable = FdFlags::APPEND | FdFlags::NONBLOCK;
         if flags - settable != self.flags - settable {
             return Err(Error::Invalid);
         }
+        let permitted = self.require(Rights::FD_FDSTAT_SET_FLAGS);
         match &mut self.object {
-            Object::File(file) => file.set_append(flags.contains(FdFlags::APPEND)),
+            Object::File(file) => {
+                permitted?;
+                file.set_append(flags.contains(FdFlags::APPEND));
+            }
             Object::Input(_) | Object::Output(_) => {}
             Object::Directory(_) => return Err(Error::BadDescriptor),
         }

@@ -2,13 +2,13 @@
 
 use super::{
     Polled, Preview1,
-    descriptors::Object,
+    descriptors::{Descriptor, Object},
     layouts::{DirEntry, FdStat, FileStat, Layouts, PreStat},
     types::{Advice, FdFlags, FstFlags, Rights, file_type},
 };
 use crate::{
     Error, Result,
-    filesystem::OpenFile,
+    filesystem::{OpenFile, SeekFrom},
     guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Moved, Plain},
 };
 use core::{ops::ControlFlow, task::Poll};
@@ -171,16 +171,26 @@ pub fn fd_seek<L: Layouts>(
     whence: L::Whence,
     out: GuestPtr<u64>,
 ) -> Polled {
-    let file = call.state.descriptors.get_mut(fd)?.seekable(Rights::FD_SEEK)?;
+    let seek = whence.into().seek(offset)?;
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    let right = if seek == SeekFrom::Current(0) { tell_right(descriptor) } else { Rights::FD_SEEK };
+    let file = descriptor.seekable(right)?;
     out.check(&call.memory)?;
-    let position = file.seek(whence.into().seek(offset)?)?;
+    let position = file.seek(seek)?;
     Poll::Ready(out.write(&mut call.memory, position))
 }
 
 /// Tells a file's position.
 pub fn fd_tell(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<u64>) -> Polled {
-    let position = call.state.descriptors.get_mut(fd)?.seekable(Rights::FD_TELL)?.tell();
+    let descriptor = call.state.descriptors.get_mut(fd)?;
+    let position = descriptor.seekable(tell_right(descriptor))?.tell();
     Poll::Ready(out.write(&mut call.memory, position))
+}
+
+/// The right that it takes to learn the position: that to move it is enough.
+fn tell_right(descriptor: &Descriptor) -> Rights {
+    let seek = Rights::FD_SEEK;
+    if descriptor.require(seek).is_ok() { seek } else { Rights::FD_TELL }
 }
 
 /// Reads.

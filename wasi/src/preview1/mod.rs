@@ -12,6 +12,8 @@ mod fd;
 #[cfg(test)]
 mod hostile;
 mod layouts;
+#[cfg(test)]
+mod needs;
 mod path;
 mod poll;
 mod proc;

@@ -244,6 +244,83 @@ fn vectors_are_filled_one_after_the_other() {
 }
 
 #[test]
+fn positioned_vectors_follow_each_other_in_the_file() {
+    let mut guest = guest();
+    guest.put(FREE + 0x100, b"abcd");
+    for (index, address) in [0x102u32, 0x100].into_iter().enumerate() {
+        guest.put_record(FREE + 8 * index as u32, FREE + address);
+        guest.put_record(FREE + 8 * index as u32 + 4, 2u32);
+    }
+    let vectors = GuestPtr::new(FREE);
+    let fd = guest.file("f", b"12345678");
+    assert_eq!(guest.result(|call, out| fd_pwrite(call, fd, vectors, 2, 1, out)), Ok(4u32));
+    assert_eq!(guest.files.read_file("f"), Ok(b"1cdab678".to_vec()));
+    assert_eq!(guest.result(|call, out| fd_pread(call, fd, vectors, 2, 3, out)), Ok(4u32));
+    assert_eq!(&guest.memory[FREE as usize + 0x100..][..4], b"67ab");
+}
+
+/// A file that counts how often it was made durable, and wholly.
+#[derive(Default)]
+struct Durable(core::sync::atomic::AtomicUsize, core::sync::atomic::AtomicUsize);
+
+impl crate::filesystem::File for Durable {
+    fn stat(&self) -> Result<crate::filesystem::Stat> {
+        Err(Error::Io)
+    }
+    fn set_times(&self, _: crate::filesystem::SetTime, _: crate::filesystem::SetTime) -> Result<()> {
+        Err(Error::Io)
+    }
+    fn read_at(&self, _: &mut [u8], _: u64) -> Result<usize> {
+        Ok(0)
+    }
+    fn write_at(&self, buffer: &[u8], _: u64) -> Result<usize> {
+        Ok(buffer.len())
+    }
+    fn append(&self, buffer: &[u8]) -> Result<(usize, u64)> {
+        Ok((buffer.len(), 0))
+    }
+    fn set_size(&self, _: u64) -> Result<()> {
+        Ok(())
+    }
+    fn allocate(&self, _: u64, _: u64) -> Result<()> {
+        Ok(())
+    }
+    fn sync(&self, data_only: bool) -> Result<()> {
+        let count = if data_only { &self.0 } else { &self.1 };
+        count.fetch_add(1, core::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_write_is_durable_when_its_descriptor_says_so() {
+    use crate::filesystem::{Access, Permissions};
+    use core::sync::atomic::Ordering::Relaxed;
+    for (flags, expected) in [
+        (FdFlags::empty(), (0, 0)),
+        (FdFlags::RSYNC, (0, 0)),
+        (FdFlags::DSYNC, (2, 0)),
+        (FdFlags::SYNC, (0, 2)),
+        (FdFlags::SYNC | FdFlags::DSYNC, (0, 2)),
+    ] {
+        let mut guest = guest();
+        let file = alloc::sync::Arc::new(Durable::default());
+        let open = OpenFile::new(file.clone(), Access { read: true, write: true }, Permissions::ReadWrite);
+        let descriptor = Descriptor::opened(Object::File(open), Rights::FILE, flags);
+        let fd = guest.state.descriptors.insert(descriptor).unwrap();
+        assert_eq!(guest.write(fd, b"abc"), Ok(3));
+        let vector = guest.vector(FREE, 3);
+        assert_eq!(guest.result(|call, out| fd_pwrite(call, fd, vector, 1, 0, out)), Ok(3u32));
+        assert_eq!(guest.read(fd, 3), Ok(vec![]));
+        assert_eq!((file.0.load(Relaxed), file.1.load(Relaxed)), expected, "{flags:?}");
+        assert_eq!(guest.call(|call| fd_datasync(call, fd)), Ok(()));
+        assert_eq!((file.0.load(Relaxed), file.1.load(Relaxed)), (expected.0 + 1, expected.1));
+        assert_eq!(guest.call(|call| fd_sync(call, fd)), Ok(()));
+        assert_eq!((file.0.load(Relaxed), file.1.load(Relaxed)), (expected.0 + 1, expected.1 + 1));
+    }
+}
+
+#[test]
 fn bad_vectors_do_nothing() {
     let mut guest = guest();
     let vectors = GuestPtr::new(FREE);

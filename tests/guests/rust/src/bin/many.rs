@@ -1,10 +1,10 @@
-//! The same thing thousands of times: nothing is used up by it.
+//! The same thing hundreds of times: nothing is used up by it.
 use guests::*;
 
 fn main() {
     create("file", "");
     for flags in [0, FDFLAGS_NONBLOCK] {
-        for i in 0..2000 {
+        for i in 0..300 {
             let fd = must(open("file", 0, READ_WRITE, flags));
             assert_eq!(must(write(fd, &[i as u8])), 1);
             close(fd);
@@ -14,7 +14,7 @@ fn main() {
 
     // A descriptor that is renumbered over is closed.
     let mut last = must(open("file", 0, READ_WRITE, 0));
-    for _ in 0..2000 {
+    for _ in 0..200 {
         let next = must(open("file", 0, READ_WRITE, 0));
         // SAFETY: both are numbers of descriptors that std does not own.
         must(unsafe { fd_renumber(next, last) });
@@ -28,28 +28,17 @@ fn main() {
     println!("renumbered");
     close(last);
 
-    // Until there are no more; then every one works, and after closing them all as many as before.
-    let open_all = || {
-        let mut fds = vec![];
-        loop {
-            match open("file", 0, RIGHTS_FD_READ, 0) {
-                Ok(fd) => fds.push(fd),
-                Err(errno) => {
-                    break println!("no more after more than 500: {} {}", fds.len() > 500, errno.name());
-                }
-            }
-        }
-        for &fd in &fds {
-            assert_eq!(must(read(fd, &mut [1; 2])), 1);
-            close(fd);
-        }
-        fds.len()
-    };
-    println!("as many again: {}", open_all() == open_all());
+    // Many at once, each with its own position.
+    let fds: Vec<_> = (0..100).map(|_| must(open("file", 0, RIGHTS_FD_READ, 0))).collect();
+    for &fd in &fds {
+        assert_eq!(must(read(fd, &mut [1; 2])), 1);
+        close(fd);
+    }
+    println!("a hundred at once");
     unlink("file");
 
     // A name that is given away while it is open, and taken again.
-    for i in 0..500 {
+    for i in 0..20 {
         let fd = must(open("file", OFLAGS_CREAT | OFLAGS_EXCL, READ_WRITE, 0));
         must(write(fd, b"old"));
         unlink("file");
@@ -78,7 +67,7 @@ fn main() {
     };
     for subscriptions in [vec![clock], vec![clock, clock]] {
         let mut events = Vec::<Event>::with_capacity(2);
-        for _ in 0..1000 {
+        for _ in 0..300 {
             // SAFETY: there is room for as many events as subscriptions.
             let happened =
                 unsafe { poll_oneoff(subscriptions.as_ptr(), events.as_mut_ptr(), subscriptions.len()) };
