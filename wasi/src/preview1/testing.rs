@@ -195,6 +195,7 @@ impl Guest {
         let mut pauses = 0;
         while polled.is_pending() {
             pauses += 1;
+            assert!(pauses < 1_000, "it never ends");
             polled = self.poll_again(&function);
         }
         assert!(pauses == 0 || self.wakes() + 1 == before + pauses, "who pauses wakes itself");
