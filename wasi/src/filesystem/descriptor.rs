@@ -3,10 +3,10 @@
 //! are not here.
 
 use super::{
-    Access, Entry, Kind, Node, SetTime, Stat,
+    Access, Entry, File, Kind, Names, Node, SetTime, Stat,
     resolve::{Last, Resolved, resolve},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, heap};
 use alloc::{string::String, sync::Arc};
 use bitflags::bitflags;
 use core::ops::ControlFlow;
@@ -136,6 +136,21 @@ impl Directory {
         if writes {
             self.permissions.require_write()?;
         }
+        let file_access = Access { write: access.write || truncate, ..access };
+        let opened = |file: Arc<dyn File>| {
+            if truncate {
+                file.set_size(0)?;
+            }
+            Ok(Descriptor::File(OpenFile::new(file, access, self.permissions)))
+        };
+        // The short way, where nothing needs to be looked at on the way.
+        if !flags.intersects(OpenFlags::CREATE | OpenFlags::DIRECTORY | OpenFlags::EXCLUSIVE)
+            && let Some(names) = Names::new(path)
+            && heap::check().is_ok()
+            && let Some(file) = self.node.open_below(names, file_access)
+        {
+            return opened(file);
+        }
         // What is made must not be a link, so an existing one is not followed.
         let last = if follow && !exclusive { Last::Follow } else { Last::Find };
         let found = resolve(&self.node, path, last)?;
@@ -158,17 +173,11 @@ impl Directory {
             Kind::Directory if writes => Err(Error::IsDirectory),
             Kind::Directory => Ok(Descriptor::Directory(Self { node, permissions: self.permissions })),
             _ if flags.contains(OpenFlags::DIRECTORY) => Err(Error::NotDirectory),
-            _ => {
-                let file = node.open(Access { write: access.write || truncate, ..access })?;
-                if truncate {
-                    file.set_size(0)?;
-                }
-                Ok(Descriptor::File(OpenFile::new(file, access, self.permissions)))
-            }
+            _ => opened(node.open(file_access)?),
         }
     }
 
-    fn create(&self, place: &Resolved, access: Access) -> Result<OpenFile> {
+    fn create(&self, place: &Resolved<'_>, access: Access) -> Result<OpenFile> {
         if place.slash {
             return Err(Error::IsDirectory);
         }
@@ -280,11 +289,11 @@ impl Directory {
         cookie: u64,
         entry: &mut dyn FnMut(DirectoryEntry<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
+        let inode = if cookie < COOKIE_ENTRIES { self.node.stat()?.inode } else { 0 };
         for (at, name) in [(COOKIE_DOT, "."), (COOKIE_DOT_DOT, "..")] {
             if cookie > at {
                 continue;
             }
-            let inode = self.node.stat()?.inode;
             if entry(DirectoryEntry { name, inode, kind: Kind::Directory, next: at + 1 }).is_break() {
                 return Ok(());
             }
@@ -306,7 +315,7 @@ impl Directory {
     }
 
     /// The place for something new that is not a directory. Whatever is there already, a trailing slash finds it.
-    fn vacant(&self, path: &str) -> Result<Resolved> {
+    fn vacant<'p>(&self, path: &'p str) -> Result<Resolved<'p>> {
         let place = resolve(&self.node, path, Last::Leave)?;
         if place.slash
             && let Some(name) = &place.name
@@ -319,7 +328,7 @@ impl Directory {
 
     /// The place of something to remove. A trailing slash asks for a directory itself: a link to one is not removed, but
     /// one that leads outside is refused as such.
-    fn removable(&self, path: &str) -> Result<Resolved> {
+    fn removable<'p>(&self, path: &'p str) -> Result<Resolved<'p>> {
         let place = resolve(&self.node, path, Last::Leave)?;
         if place.slash
             && let Some(name) = &place.name

@@ -52,6 +52,48 @@ impl fmt::Debug for Name<'_> {
     }
 }
 
+/// Names one after the other, each in the directory of the one before: a path without `.`, `..`, empty components, and slashes
+/// at its ends, of at most [`PATH_MAX`] bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a>(&'a str);
+
+impl<'a> Names<'a> {
+    /// `path` as names, if it is nothing more.
+    pub fn new(path: &'a str) -> Option<Self> {
+        let plain = path.len() <= PATH_MAX && components(path).all(|name| Name::new(name).is_ok());
+        plain.then_some(Self(path))
+    }
+
+    /// Each name.
+    pub fn iter(self) -> impl Iterator<Item = Name<'a>> {
+        // Checked by `new`.
+        components(self.0).map(Name)
+    }
+
+    /// The names with a slash between.
+    pub fn as_str(self) -> &'a str {
+        self.0
+    }
+}
+
+/// What stands between the slashes of a path. As `split`, but without its searcher, which takes longer than short names do.
+fn components(path: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(path);
+    core::iter::from_fn(move || {
+        let (component, behind) = cut(rest?);
+        rest = behind;
+        Some(component)
+    })
+}
+
+/// What stands before the first slash, and what behind it, if there is one.
+fn cut(path: &str) -> (&str, Option<&str>) {
+    match path.bytes().position(|byte| byte == b'/') {
+        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash.saturating_add(1)..)),
+        None => (path, None),
+    }
+}
+
 /// What a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -152,6 +194,20 @@ pub trait Node: Send + Sync {
     /// The entry `name` of this directory, itself: links are not followed.
     fn lookup(&self, name: Name<'_>) -> Result<Arc<dyn Node>>;
 
+    /// The directory that `names` lead to through directories alone. The short way, for file systems that have one; `None` is
+    /// not an error, but asks for the long way ([`lookup`](Self::lookup) after `lookup`), which tells what is wrong.
+    fn descend(&self, names: Names<'_>) -> Option<Arc<dyn Node>> {
+        let _ = names;
+        None
+    }
+
+    /// Opens the regular file (or device) that `names` lead to through directories alone. The short way, as [`descend`](Self::descend);
+    /// whatever is wrong, and anything else than a file, is `None`.
+    fn open_below(&self, names: Names<'_>, access: Access) -> Option<Arc<dyn File>> {
+        let _ = (names, access);
+        None
+    }
+
     /// Makes an empty regular file and opens it. [`Error::Exists`] when there is anything of that name.
     fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)>;
 
@@ -213,4 +269,38 @@ pub trait File: Send + Sync {
 
     /// Makes content durable where the file system can, and what is known of the file unless `data_only`.
     fn sync(&self, data_only: bool) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+
+    #[test]
+    fn plain_paths_are_names() {
+        fn names(path: &str) -> Option<Vec<&str>> {
+            Names::new(path).map(|names| names.iter().map(Name::as_str).collect())
+        }
+        assert_eq!(names("a"), Some(alloc::vec!["a"]));
+        assert_eq!(names("a/..b/é"), Some(alloc::vec!["a", "..b", "é"]));
+        let long = "x".repeat(NAME_MAX);
+        assert!(names(&long).is_some());
+        for path in [
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "a/.",
+            "a/../b",
+            "a/b\0",
+            &(long.clone() + "x"),
+            &"a/".repeat(PATH_MAX / 2),
+        ] {
+            assert_eq!(names(path), None, "{path:?}");
+        }
+        assert!(names(&("b/".repeat(PATH_MAX / 2 - 1) + "b")).is_some());
+        assert_eq!(names(&("b/".repeat(PATH_MAX / 2) + "b")), None);
+    }
 }

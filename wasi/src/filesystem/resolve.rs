@@ -1,10 +1,13 @@
 //! Path resolution: from a directory and a guest's path to a node, component by component, and never out of the directory.
 //!
-//! Symbolic links are expanded here and nowhere below; a file system is asked for one name in one directory at a time. What
-//! leads outside, however it gets there, is [`Error::NotPermitted`]: an absolute path or link target, and a `..` at the
-//! starting directory. The work is bounded by [`PATH_MAX`] and [`SYMBOLIC_LINKS_MAX`].
+//! Symbolic links are expanded here and nowhere below; a file system is asked for names alone. What leads outside,
+//! however it gets there, is [`Error::NotPermitted`]: an absolute path or link target, and a `..` at the starting directory. The
+//! work is bounded by [`PATH_MAX`] and [`SYMBOLIC_LINKS_MAX`].
+//!
+//! A path of plain names is nearly all that is ever asked for: it goes down in one step where the file system can
+//! ([`Node::descend`]), and is walked only if that does not lead to its end.
 
-use super::{Kind, Name, Node};
+use super::{Kind, Name, Names, Node, cut};
 use crate::{Error, Result, heap};
 use alloc::{borrow::Cow, string::String, sync::Arc, vec::Vec};
 
@@ -29,18 +32,18 @@ pub(super) enum Last {
 }
 
 /// Where a path leads.
-pub(super) struct Resolved {
+pub(super) struct Resolved<'p> {
     /// The directory that has the last component; or, when there is no `name`, the place itself.
     pub directory: Arc<dyn Node>,
     /// The last component; none for a path that ends in `.` or `..`.
-    pub name: Option<String>,
+    pub name: Option<Cow<'p, str>>,
     /// What was found there; always none with [`Last::Leave`].
     pub node: Option<Arc<dyn Node>>,
     /// The path ends in a slash: it asks for a directory.
     pub slash: bool,
 }
 
-impl Resolved {
+impl Resolved<'_> {
     /// The last component as a name, or `error` for a path that ends in `.` or `..`.
     pub(super) fn name_or(&self, error: Error) -> Result<Name<'_>> {
         // Checked by `resolve`.
@@ -63,14 +66,21 @@ struct Text<'p> {
     position: usize,
 }
 
-impl Text<'_> {
-    /// The next component, and whether a slash follows it; the slashes are consumed too.
-    fn next(&mut self) -> Option<(&str, bool)> {
+impl<'p> Text<'p> {
+    /// The next component, and whether a slash follows it; the slashes are consumed too. A link's text may go before its
+    /// component is done with, so that is owned.
+    fn next(&mut self) -> Option<(Cow<'p, str>, bool)> {
         let rest = self.text.get(self.position..).filter(|rest| !rest.is_empty())?;
-        let (component, tail) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let after = tail.trim_start_matches('/');
-        self.position = self.text.len() - after.len();
-        Some((component, !tail.is_empty()))
+        let (component, behind) = cut(rest);
+        let left = behind.map_or(0, |behind| behind.trim_start_matches('/').len());
+        let end = self.position..self.position + component.len();
+        let component = match &self.text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.get(end)?),
+            Cow::Owned(text) => Cow::Owned(String::from(text.get(end)?)),
+        };
+        let slash_follows = behind.is_some();
+        self.position = self.text.len() - left;
+        Some((component, slash_follows))
     }
 
     fn is_done(&self) -> bool {
@@ -84,7 +94,38 @@ impl Text<'_> {
 /// [`Error::NoEntry`] for an empty path and for a missing component (a missing last one is not an error here),
 /// [`Error::NotDirectory`], [`Error::NotPermitted`] for what leads outside, [`Error::Loop`], [`Error::NameTooLong`],
 /// [`Error::Invalid`] for a NUL, and the file system's own.
-pub(super) fn resolve(start: &Arc<dyn Node>, path: &str, last: Last) -> Result<Resolved> {
+pub(super) fn resolve<'p>(start: &Arc<dyn Node>, path: &'p str, last: Last) -> Result<Resolved<'p>> {
+    // For what this and its caller take of the heap.
+    heap::check()?;
+    match descend(start, path, last) {
+        Some(resolved) => resolved,
+        None => walk(start, path, last),
+    }
+}
+
+/// Resolves a path of plain names, if it leads through directories alone and ends in what need not be followed.
+fn descend<'p>(start: &Arc<dyn Node>, path: &'p str, last: Last) -> Option<Result<Resolved<'p>>> {
+    if path.len() > PATH_MAX {
+        return None;
+    }
+    let (directory, name) = match path.rsplit_once('/') {
+        Some((directories, name)) => (start.descend(Names::new(directories)?)?, name),
+        None => (start.clone(), path),
+    };
+    let node = match (Name::new(name).ok()?, last) {
+        (_, Last::Leave) => None,
+        (name, _) => match directory.lookup(name) {
+            Ok(node) if node.kind() == Kind::SymbolicLink && last == Last::Follow => return None,
+            Ok(node) => Some(node),
+            Err(Error::NoEntry) => None,
+            Err(error) => return Some(Err(error)),
+        },
+    };
+    Some(Ok(Resolved { directory, name: Some(Cow::Borrowed(name)), node, slash: false }))
+}
+
+/// Resolves any path, component by component.
+fn walk<'p>(start: &Arc<dyn Node>, path: &'p str, last: Last) -> Result<Resolved<'p>> {
     let mut budget = PATH_MAX;
     let mut links = SYMBOLIC_LINKS_MAX;
     // The links being expanded, innermost last, and the directories walked through: `..` goes back to where the walk came
@@ -93,8 +134,6 @@ pub(super) fn resolve(start: &Arc<dyn Node>, path: &str, last: Last) -> Result<R
     let mut above: Vec<Arc<dyn Node>> = Vec::new();
     let mut directory = start.clone();
     let mut slash = false;
-    // For what this and its caller take of the heap.
-    heap::check()?;
     push(&mut texts, &mut budget, Cow::Borrowed(path))?;
 
     while let Some(text) = texts.last_mut() {
@@ -102,13 +141,11 @@ pub(super) fn resolve(start: &Arc<dyn Node>, path: &str, last: Last) -> Result<R
             texts.pop();
             continue;
         };
-        // Owned, because the text may go before the component is done with.
-        let component = String::from(component);
         while texts.pop_if(|text| text.is_done()).is_some() {}
         let is_last = texts.is_empty();
         slash |= is_last && slash_follows;
 
-        match component.as_str() {
+        match &*component {
             "." => continue,
             ".." => {
                 directory = above.pop().ok_or(Error::NotPermitted)?;
@@ -163,16 +200,17 @@ mod tests {
 
     #[test]
     fn texts_are_cut_at_slashes() {
-        let mut text = Text { text: Cow::Borrowed("a//b/./..///"), position: 0 };
-        assert_eq!(text.next(), Some(("a", true)));
-        assert_eq!(text.next(), Some(("b", true)));
-        assert_eq!(text.next(), Some((".", true)));
-        assert!(!text.is_done());
-        assert_eq!(text.next(), Some(("..", true)));
-        assert!(text.is_done());
-        assert_eq!(text.next(), None);
+        for text in [Cow::Borrowed("a//b/./..///"), Cow::Owned("a//b/./..///".into())] {
+            let mut text = Text { text, position: 0 };
+            for component in ["a", "b", ".", ".."] {
+                assert!(!text.is_done());
+                assert_eq!(text.next(), Some((component.into(), true)));
+            }
+            assert!(text.is_done());
+            assert_eq!(text.next(), None);
+        }
         let mut text = Text { text: Cow::Borrowed("end"), position: 0 };
-        assert_eq!(text.next(), Some(("end", false)));
+        assert_eq!(text.next(), Some(("end".into(), false)));
         assert_eq!(text.next(), None);
     }
 }

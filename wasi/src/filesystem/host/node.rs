@@ -3,7 +3,7 @@
 use super::{error, file::HostFile, kind, retry, stat, timestamps};
 use crate::{
     Error, Result,
-    filesystem::{Access, Entry, File, Kind, Name, Node, SetTime, Stat},
+    filesystem::{Access, Entry, File, Kind, Name, Names, Node, SetTime, Stat},
 };
 use alloc::{
     string::{String, ToString},
@@ -12,7 +12,7 @@ use alloc::{
 };
 use core::{any::Any, ops::ControlFlow};
 use rustix::{
-    fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, SeekFrom},
+    fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, ResolveFlags, SeekFrom},
     io,
 };
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -37,6 +37,13 @@ impl HostNode {
             Kind::Directory => retry(|| call(&self.fd)),
             _ => Err(Error::NotDirectory),
         }
+    }
+
+    /// Opens what `names` lead to through directories alone: the kernel fails at any link.
+    fn open_names(&self, names: Names<'_>, flags: OFlags) -> Option<OwnedFd> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        self.directory(|fd| fs::openat2(fd, names.as_str(), flags, Mode::empty(), beneath)).ok()
     }
 
     /// Opens the directory itself, for what `O_PATH` does not allow.
@@ -96,6 +103,19 @@ impl Node for HostNode {
         let fd = self.directory(|fd| fs::openat(fd, name.as_str(), flags, Mode::empty()))?;
         let kind = kind(FileType::from_raw_mode(retry(|| fs::fstat(&fd))?.st_mode));
         Ok(Arc::new(Self::new(Arc::new(fd), kind)))
+    }
+
+    fn descend(&self, names: Names<'_>) -> Option<Arc<dyn Node>> {
+        let fd = self.open_names(names, OFlags::PATH | OFlags::DIRECTORY)?;
+        Some(Arc::new(Self::new(Arc::new(fd), Kind::Directory)))
+    }
+
+    fn open_below(&self, names: Names<'_>, access: Access) -> Option<Arc<dyn File>> {
+        let fd = self.open_names(names, flags(access))?;
+        match kind(FileType::from_raw_mode(retry(|| fs::fstat(&fd)).ok()?.st_mode)) {
+            Kind::Directory => None,
+            _ => Some(Arc::new(HostFile::new(Arc::new(fd)))),
+        }
     }
 
     fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {

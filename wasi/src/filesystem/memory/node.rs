@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    filesystem::{Access, Entry, File, Kind, Name, Node, SetTime, Stat},
+    filesystem::{Access, Entry, File, Kind, Name, Names, Node, SetTime, Stat},
     types::Nanoseconds,
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
@@ -57,6 +57,12 @@ impl MemoryNode {
         self.require_directory()?;
         let inode = self.shared.tree.lock().lookup(self.inode.number, name)?;
         Ok(self.with(inode))
+    }
+
+    /// What `names` lead to, if it is of such a kind.
+    fn below(&self, names: Names<'_>, kind: Kind) -> Option<Arc<Self>> {
+        let inode = self.shared.tree.lock().descend(self.inode.number, names)?;
+        (inode.kind == kind).then(|| self.with(inode))
     }
 
     fn remove(&self, name: Name<'_>, directory_wanted: bool) -> Result<()> {
@@ -146,6 +152,14 @@ impl Node for MemoryNode {
         Ok(self.child(name)?)
     }
 
+    fn descend(&self, names: Names<'_>) -> Option<Arc<dyn Node>> {
+        Some(self.below(names, Kind::Directory)?)
+    }
+
+    fn open_below(&self, names: Names<'_>, _access: Access) -> Option<Arc<dyn File>> {
+        Some(self.below(names, Kind::File)?)
+    }
+
     fn create_file(&self, name: Name<'_>, _access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {
         let node = self.create(name, Kind::File, "", Data::default())?;
         Ok((node.clone(), node))
@@ -208,7 +222,8 @@ impl Node for MemoryNode {
                 return Ok(());
             }
             for Listed { name, inode, kind, next } in &entries {
-                let listed = Entry { name: Name::new(name)?, inode: *inode, kind: *kind, next: *next };
+                // The tree has nothing else.
+                let listed = Entry { name: Name(name), inode: *inode, kind: *kind, next: *next };
                 if entry(listed).is_break() {
                     return Ok(());
                 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    filesystem::{Kind, Name},
+    filesystem::{Kind, Name, Names},
     heap,
     types::Nanoseconds,
 };
@@ -150,6 +150,19 @@ impl Tree {
 
     pub(super) fn lookup(&self, directory: u64, name: Name<'_>) -> Result<Arc<Inode>> {
         self.directory(directory)?.get(name).cloned().ok_or(Error::NoEntry)
+    }
+
+    /// What `names` lead to, through directories alone.
+    pub(super) fn descend(&self, directory: u64, names: Names<'_>) -> Option<Arc<Inode>> {
+        let mut number = directory;
+        let mut found = None;
+        for name in names.iter() {
+            // What is no directory has no entries.
+            let inode = self.directories.get(&number)?.get(name)?;
+            number = inode.number;
+            found = Some(inode);
+        }
+        found.cloned()
     }
 
     /// Makes a node and names it.
