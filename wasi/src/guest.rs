@@ -269,6 +269,7 @@ const VECTOR_WORK: u32 = 1 << 10;
 #[derive(Clone, Copy, Debug)]
 pub struct IoVecs {
     vectors: GuestSlice<IoVec>,
+    first: Option<IoVec>,
     total: u32,
 }
 
@@ -281,13 +282,14 @@ impl IoVecs {
         vectors.check(memory)?;
         let vectors = vectors.truncated(IO_VECTORS_MAX);
         let mut total = 0u32;
+        let mut checked = Ok(());
+        let mut first = None;
         for vector in vectors.values(memory)? {
+            first = first.or(Some(vector));
             total = total.checked_add(vector.buffer().len()).ok_or(Error::Invalid)?;
+            checked = checked.and_then(|()| vector.buffer().check(memory));
         }
-        for vector in vectors.values(memory)? {
-            vector.buffer().check(memory)?;
-        }
-        Ok(Self { vectors, total })
+        checked.map(|()| Self { vectors, first, total })
     }
 
     /// Bytes in all buffers together.
@@ -309,8 +311,12 @@ impl IoVecs {
     ) -> Poll<Result<Moved>> {
         let (mut moved, mut skip, mut work) = (from, from, 0_u32);
         for index in 0..self.vectors.len() {
-            // A read may have overwritten the vectors themselves: each is loaded, and checked, anew.
-            let vector = match self.vectors.at(index).and_then(|pointer| pointer.read(memory)) {
+            // A read may have overwritten the vectors themselves: those after the first are loaded, and checked, anew.
+            let loaded = match self.first {
+                Some(first) if index == 0 => Ok(first),
+                _ => self.vectors.at(index).and_then(|pointer| pointer.read(memory)),
+            };
+            let vector = match loaded {
                 Ok(vector) => vector,
                 Err(error) => return Poll::Ready(if moved > 0 { Ok(Moved::All(moved)) } else { Err(error) }),
             };

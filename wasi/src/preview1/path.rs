@@ -106,6 +106,7 @@ pub fn path_open(
     flags: FdFlags,
     out: GuestPtr<u32>,
 ) -> Polled {
+    let reserved = call.state.descriptors.reserve();
     let descriptor = call.state.descriptors.get(fd)?;
     let directory = descriptor.directory(Rights::PATH_OPEN)?;
     if open.contains(OFlags::CREATE) {
@@ -118,8 +119,7 @@ pub fn path_open(
     let access = Access { read: rights.contains(Rights::FD_READ), write: rights.contains(Rights::FD_WRITE) };
     let path = text(&call.memory, path, len)?;
     out.check(&call.memory)?;
-    let directory = directory.clone();
-    call.state.descriptors.reserve()?;
+    reserved?;
     let object = match directory.open_at(path, follow(lookup), open, access)? {
         filesystem::Descriptor::File(file) => Object::File(file),
         filesystem::Descriptor::Directory(directory) => Object::Directory(directory),

@@ -55,7 +55,9 @@ pub fn poll_oneoff<L: Layouts>(
         *progress = now;
     }
     let time = Time { clock: &**clock, now, since: *progress };
-    let mut happened = Vec::new();
+    // Not written before all subscriptions are read: the buffers may overlap. One event, the usual case, takes no heap.
+    let mut first = None;
+    let mut others = Vec::new();
     let mut earliest = Nanoseconds::MAX;
     for subscription in subscriptions.values(&call.memory)? {
         let subscription: Subscription = subscription.into();
@@ -71,8 +73,13 @@ pub fn poll_oneoff<L: Layouts>(
             Condition::Writable(fd) => writable(descriptors, fd, &mut call.task),
         };
         if let Poll::Ready(readiness) = readiness {
-            heap::reserve(&mut happened, 1)?;
-            happened.push(event(subscription, readiness));
+            let event = event(subscription, readiness);
+            if first.is_none() {
+                first = Some(event);
+            } else {
+                heap::reserve(&mut others, 1)?;
+                others.push(event);
+            }
         }
     }
 
@@ -80,7 +87,7 @@ pub fn poll_oneoff<L: Layouts>(
         // If so, the guest's turn ends behind this call.
         call.turn.ends_here();
     }
-    if happened.is_empty() {
+    if first.is_none() {
         match earliest {
             Nanoseconds::MAX => timer.clear(),
             deadline => timer.set(deadline, call.task.waker().clone()),
@@ -88,10 +95,11 @@ pub fn poll_oneoff<L: Layouts>(
         return Poll::Pending;
     }
     timer.clear();
-    for (index, &event) in (0..).zip(&happened) {
-        events.at(index)?.write(&mut call.memory, event)?;
+    let mut happened = 0;
+    for event in first.into_iter().chain(others) {
+        events.at(happened)?.write(&mut call.memory, event)?;
+        happened = happened.saturating_add(1);
     }
-    let happened = happened.len().try_into().map_err(|_| Error::Overflow)?;
     Poll::Ready(stored.write(&mut call.memory, happened))
 }
 
@@ -128,7 +136,10 @@ struct Time<'a> {
 impl Time<'_> {
     /// The instant on the monotonic clock that a timeout means.
     fn deadline(&self, clock: ClockId, timeout: Nanoseconds, absolute: bool) -> Result<Nanoseconds> {
-        let reading = clock.now(self.clock)?;
+        let reading = match clock {
+            ClockId::Monotonic => self.now,
+            _ => clock.now(self.clock)?,
+        };
         Ok(match (clock, absolute) {
             (ClockId::Monotonic, true) => timeout,
             // The wall clock may be set meanwhile: its distance is measured anew each time.
