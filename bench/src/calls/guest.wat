@@ -72,7 +72,7 @@
       (call $check (call $fd_write (i32.const 1) (i32.const 24) (i32.const 1) (i32.const 8)))
       (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))
 
-  ;; From the position on; at the file's end (1 MiB) from the start again.
+  ;; From the position on; at the file's end (256 KiB) from the start again.
   (func $read (param $n i32) (local $read i32)
     (call $open_file)
     (loop $again
