@@ -20,6 +20,8 @@ use core::{
 /// program wherever it is, and frees all it had.
 pub struct Run {
     guest: Guest<State>,
+    /// What is kept of the heap for its functions is kept for as long as it runs.
+    _program: Program,
 }
 
 impl Run {
@@ -65,7 +67,7 @@ impl Program {
         let grants = command.grants(machine)?;
         let state = State::new(grants)
             .map_err(|_| StartError::Limit(Limit::Descriptors(limits.descriptors.unwrap_or(u32::MAX))))?;
-        Ok(Run { guest: self.instantiate(machine, state, &limits, slices)? })
+        Ok(Run { guest: self.instantiate(machine, state, &limits, slices)?, _program: self.clone() })
     }
 
     /// Runs the program to its end and keeps what it writes, in place of the command's own stdout and stderr.

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     Error, Result,
     filesystem::{Access, Entry, File, Kind, Name, Node, SetTime, Stat},
+    heap,
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{any::Any, ops::ControlFlow};
@@ -66,6 +67,7 @@ impl P9Node {
         }
         let fid = self.open_directory(&mut directory)?;
         let mut entries = Vec::new();
+        heap::check_for(fid.io_max())?;
         entries.try_reserve_exact(fid.io_max()).map_err(|_| Error::NoMemory)?;
         entries.resize(fid.io_max(), 0);
         let length = fid.read_directory(&mut entries, cookie)?;
