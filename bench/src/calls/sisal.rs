@@ -53,7 +53,7 @@ impl Sisal {
 impl Host for Sisal {
     fn run(&mut self, order: Order) -> Result<()> {
         let mut session = BlockingSession::new(self.program.session(&self.machine, self.command.clone())?);
-        session.write_all(&order)?;
+        session.write_all(&order.bytes())?;
         session.close_stdin();
         while session.read(&mut self.sink)? > 0 {}
         let outcome = session.finish();
