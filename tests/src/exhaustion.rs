@@ -76,9 +76,9 @@ fn large_function(copies: usize) -> String {
     )
 }
 
-/// Programs for the tests inside the kernel: two that wait with what they have taken until their input ends (all linear
-/// memory, a deep stack), two that wait first and then need memory that cannot be refused, and one that exits with the errno
-/// with which its output fails.
+/// Programs for the tests inside the kernel: one that waits with all linear memory until its input ends, three that wait first
+/// and then need memory that cannot be refused (one of them waits again when it has it), and one that exits with the
+/// errno with which its output fails.
 pub fn inside() -> [(&'static str, String); 5] {
     let deep = format!(
         "(func $deep (param $n i32) (result i32)
@@ -88,7 +88,7 @@ pub fn inside() -> [(&'static str, String); 5] {
     );
     [
         ("hold_memory", program(&format!("{TAKE_ALL} {HOLD}"), "")),
-        ("hold_stack", program("(drop (call $deep (i32.const 12000)))", &deep)),
+        ("wait_stack", program(&format!("{HOLD} (drop (call $deep (i32.const 12000)))"), &deep)),
         (
             "wait_recursion",
             program(
@@ -96,7 +96,7 @@ pub fn inside() -> [(&'static str, String); 5] {
                 "(func $deep (param i64) (call $deep (local.get 0)))",
             ),
         ),
-        ("wait_code", program(&format!("{HOLD} (call $large)"), &large_function(5_000))),
+        ("wait_code", program(&format!("{HOLD} (call $large)"), &large_function(14_000))),
         ("fill_pipe", program("(i32.store (i32.const 8) (i32.const 1)) (call $exit (call $fill))", FILL)),
     ]
 }
