@@ -2,7 +2,7 @@
 //!
 //! What must hold: after any sequence of operations, through paths and through descriptors that were opened before (of files
 //! and directories that may be gone by now), both agree on every result: contents, sizes, listings, link counts, kinds and
-//! errors. With a small quota the only difference is `NoSpace`, which ends the comparison; in the end, with all files removed
+//! errors. A listing that is read in pieces, with changes in between, has what was there all the time exactly once. With a small quota the only difference is `NoSpace`, which ends the comparison; in the end, with all files removed
 //! and all descriptors closed, nothing is charged to the quota.
 
 use super::{
@@ -33,6 +33,17 @@ struct World {
     model: Model,
     directories: Vec<(Directory, Id)>,
     files: Vec<(OpenFile, Id, usize)>,
+    listing: Option<Listing>,
+}
+
+/// A directory that is being listed.
+struct Listing {
+    directory: Directory,
+    id: Id,
+    cookie: u64,
+    /// What has been there since the beginning.
+    stayed: BTreeMap<String, Id>,
+    seen: Vec<String>,
 }
 
 /// Runs the target on `data`: a byte that chooses the quota, and operations.
@@ -42,7 +53,9 @@ pub fn run(data: &[u8]) {
     let files = MemoryFileSystem::new(StepClock::new(), quota, 7).expect("room for the root");
     let (empty, _) = files.usage();
     let root = Directory::new(files.root(), Permissions::ReadWrite).expect("the root");
-    let mut world = World { directories: vec![(root.clone(), 0)], root, model: Model::new(), files: vec![] };
+    let read_only = Directory::new(files.root(), Permissions::ReadOnly).expect("the root");
+    let directories = vec![(root.clone(), 0), (read_only, 0)];
+    let mut world = World { directories, root, model: Model::new(), files: vec![], listing: None };
     for step in 0..300 {
         if input.is_empty() {
             break;
@@ -50,6 +63,9 @@ pub fn run(data: &[u8]) {
         match world.step(step, &mut input).expect("what the input does not say is 0") {
             ControlFlow::Continue(()) => {}
             ControlFlow::Break(()) => break,
+        }
+        if let Some(Listing { id, stayed, .. }) = &mut world.listing {
+            stayed.retain(|name, node| world.model.lookup(*id, name) == Ok(*node));
         }
         assert!(files.usage().0 <= quota);
         if step % 16 == 15 {
@@ -86,70 +102,56 @@ impl World {
         let path = *input.choose(&PATHS)?;
         let other = *input.choose(&PATHS)?;
         let follow = input.arbitrary()?;
-        let at = input.choose_index(self.directories.len())?;
-        let (directory, start) = self.directories[at].clone();
-        let at = input.choose_index(self.directories.len())?;
-        let (new_directory, new_start) = self.directories[at].clone();
-        let what = input.int_in_range(0..=19)?;
+        let mut directory = || -> Input<_> {
+            // Mostly the root that may be changed.
+            let at = if input.ratio(1, 3)? { input.choose_index(self.directories.len())? } else { 0 };
+            Ok(self.directories[at].clone())
+        };
+        let (from, to) = (directory()?, directory()?);
+        let what = input.int_in_range(0..=23)?;
         let (expected, found) = match what {
-            0..=3 => return self.open(step, input, path, follow, &directory, start),
-            4 => {
-                let expected = self.model.walk(start, path, Last::Leave).and_then(|place| {
-                    let name = place.name.ok_or(Error::Exists)?;
-                    self.model.add(place.directory, name, Content::Directory(Some(BTreeMap::new()))).map(drop)
-                });
-                (expected, directory.create_directory_at(path))
+            0..=4 => return self.open(step, input, path, follow, &from.0, from.1),
+            5..=12 => {
+                let found = match what {
+                    5 => from.0.create_directory_at(path),
+                    6 => from.0.symlink_at(other, path),
+                    7 => from.0.link_at(path, follow, &to.0, other),
+                    8 | 9 => from.0.rename_at(path, &to.0, other),
+                    10 | 11 => from.0.unlink_file_at(path),
+                    _ => from.0.remove_directory_at(path),
+                };
+                let takes_two = (7..=9).contains(&what);
+                let permitted = from.0.permissions() == Permissions::ReadWrite
+                    && (!takes_two || to.0.permissions() == Permissions::ReadWrite);
+                let expected = if permitted {
+                    self.expect_change(what, (from.1, path), (to.1, other), follow)
+                } else {
+                    Err(Error::NotPermitted)
+                };
+                (expected, found)
             }
-            5 => {
-                let place = self.model.walk(start, path, Last::Leave);
-                let expected = place.and_then(|place| {
-                    let (directory, name) = self.vacant(place)?;
-                    self.model.add(directory, name, Content::Link(other.into())).map(drop)
-                });
-                (expected, directory.symlink_at(other, path))
-            }
-            6 => {
-                let source = self.model.find(start, path, follow);
-                let expected = source.and_then(|source| {
-                    let place = self.model.walk(new_start, other, Last::Leave)?;
-                    let ends_in_dot = place.name.is_none();
-                    let place = self.vacant(place);
-                    if self.model.is_directory(source) && (place.is_ok() || ends_in_dot) {
-                        return Err(Error::NotPermitted);
-                    }
-                    let (directory, name) = place?;
-                    if self.model.lookup(directory, &name).is_ok() {
-                        return Err(Error::Exists);
-                    }
-                    self.model.entries(directory)?.insert(name, source);
-                    Ok(())
-                });
-                (expected, directory.link_at(path, follow, &new_directory, other))
-            }
-            7 | 8 => {
-                let expected = self.rename((start, path), (new_start, other));
-                (expected, directory.rename_at(path, &new_directory, other))
-            }
-            9 => (self.remove(start, path, false), directory.unlink_file_at(path)),
-            10 => (self.remove(start, path, true), directory.remove_directory_at(path)),
-            11 => {
+            13 => {
                 let expected =
-                    self.model.find(start, path, false).and_then(|id| match &self.model.nodes[id] {
+                    self.model.find(from.1, path, false).and_then(|id| match &self.model.nodes[id] {
                         Content::Link(text) => Ok(text.clone()),
                         _ => Err(Error::Invalid),
                     });
-                assert_eq!(directory.readlink_at(path), expected, "step {step}: readlink {path}");
+                assert_eq!(from.0.readlink_at(path), expected, "step {step}: readlink {path}");
                 return Ok(ControlFlow::Continue(()));
             }
-            12 => {
+            14 => {
                 // Close something.
                 if !self.files.is_empty() && input.arbitrary()? {
                     let at = input.choose_index(self.files.len())?;
                     self.files.swap_remove(at);
-                } else if self.directories.len() > 1 {
-                    let at = input.int_in_range(1..=self.directories.len() - 1)?;
+                } else if self.directories.len() > 2 {
+                    let at = input.int_in_range(2..=self.directories.len() - 1)?;
                     self.directories.swap_remove(at);
                 }
+                return Ok(ControlFlow::Continue(()));
+            }
+            15 | 16 => {
+                self.list(from, input.int_in_range(1..=3)?);
                 return Ok(ControlFlow::Continue(()));
             }
             _ => return self.use_file(step, input),
@@ -159,6 +161,72 @@ impl World {
         }
         assert_eq!(found, expected, "step {step}: operation {what} {path} {other} follow {follow}");
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// What [`step`](Self::step)'s operations 5 to 12 do to the model.
+    fn expect_change(
+        &mut self,
+        what: u32,
+        (start, path): (Id, &str),
+        (new_start, other): (Id, &str),
+        follow: bool,
+    ) -> Result<()> {
+        match what {
+            5 => {
+                let place = self.model.walk(start, path, Last::Leave)?;
+                let name = place.name.ok_or(Error::Exists)?;
+                self.model.add(place.directory, name, Content::Directory(Some(BTreeMap::new()))).map(drop)
+            }
+            6 => {
+                let place = self.model.walk(start, path, Last::Leave)?;
+                let (directory, name) = self.vacant(place)?;
+                self.model.add(directory, name, Content::Link(other.into())).map(drop)
+            }
+            7 => {
+                let source = self.model.find(start, path, follow)?;
+                let place = self.model.walk(new_start, other, Last::Leave)?;
+                let ends_in_dot = place.name.is_none();
+                let place = self.vacant(place);
+                if self.model.is_directory(source) && (place.is_ok() || ends_in_dot) {
+                    return Err(Error::NotPermitted);
+                }
+                let (directory, name) = place?;
+                if self.model.lookup(directory, &name).is_ok() {
+                    return Err(Error::Exists);
+                }
+                self.model.entries(directory)?.insert(name, source);
+                Ok(())
+            }
+            8 | 9 => self.rename((start, path), (new_start, other)),
+            _ => self.remove(start, path, what == 12),
+        }
+    }
+
+    /// Reads on in the listing that is in progress, or begins one.
+    fn list(&mut self, (directory, id): (Directory, Id), count: usize) {
+        let listing = self.listing.get_or_insert_with(|| {
+            let stayed = self.model.entries(id).map(|entries| entries.clone()).unwrap_or_default();
+            Listing { directory, id, cookie: 0, stayed, seen: vec![] }
+        });
+        let (mut given, mut cookie) = (0, listing.cookie);
+        let read = listing.directory.read_directory(cookie, &mut |entry| {
+            if given == count {
+                return ControlFlow::Break(());
+            }
+            given += 1;
+            cookie = entry.next;
+            listing.seen.push(entry.name.into());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(read, Ok(()));
+        listing.cookie = cookie;
+        if given == 0 {
+            for name in listing.stayed.keys() {
+                let times = listing.seen.iter().filter(|seen| *seen == name).count();
+                assert_eq!(times, 1, "{name} was there all the time, and listed: {:?}", listing.seen);
+            }
+            self.listing = None;
+        }
     }
 
     /// Where something new that is no directory may be: with a slash behind it, only what is there is found.
@@ -246,7 +314,14 @@ impl World {
             Access::default(),
             Access { read: true, write: false },
         ])?;
-        let expected = self.expect_open(start, path, follow, flags, access);
+        let writes = access.write || flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
+        let expected = if flags.contains(OpenFlags::DIRECTORY) && flags != OpenFlags::DIRECTORY {
+            Err(Error::Invalid)
+        } else if writes && directory.permissions() == Permissions::ReadOnly {
+            Err(Error::NotPermitted)
+        } else {
+            self.expect_open(start, path, follow, flags, access)
+        };
         let append = input.ratio(1, 4)?;
         let found = directory.open_at(path, follow, flags, access);
         if matches!(found, Err(Error::NoSpace)) {
@@ -284,9 +359,6 @@ impl World {
         let create = flags.contains(OpenFlags::CREATE);
         let exclusive = create && flags.contains(OpenFlags::EXCLUSIVE);
         let truncate = flags.contains(OpenFlags::TRUNCATE);
-        if flags.contains(OpenFlags::DIRECTORY) && flags != OpenFlags::DIRECTORY {
-            return Err(Error::Invalid);
-        }
         let last = if follow && !exclusive { Last::Follow } else { Last::Find };
         let place = self.model.walk(start, path, last)?;
         let there = match &place.name {

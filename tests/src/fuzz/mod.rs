@@ -1,8 +1,9 @@
 //! Harnesses of the fuzzing targets: each is a function of some bytes that must return, whatever they are.
 //!
-//! They are run three ways. `cargo +nightly fuzz run -O -s none TARGET` in `tests/fuzz` lets libFuzzer choose the bytes; the
-//! test `fuzz` of this package, with any toolchain, replays what that has found (`tests/fuzz/regressions/TARGET`) and adds a few
-//! thousand inputs of its own, always the same. A crash is fixed and its input, made small by `cargo fuzz tmin`, added there.
+//! They are run two ways. `tools/fuzz SECONDS TARGET` lets libFuzzer choose the bytes, with AddressSanitizer and on the stable
+//! toolchain (CI gives each target a minute; hours are for runs by hand). The test `fuzz` of this package replays what
+//! that has found (`tests/fuzz/regressions/TARGET`) and adds a few thousand inputs of its own, always the same. A
+//! failure is fixed and its input, which `tools/fuzz` prints, added there.
 
 pub mod boot;
 pub mod filesystem;
@@ -12,6 +13,7 @@ pub mod modules;
 pub mod p9;
 pub mod paths;
 pub mod preview1;
+mod programs;
 
 /// What is done with an input; panics where something does not hold.
 pub type Target = fn(&[u8]);

@@ -1,12 +1,19 @@
-//! Modules: any bytes, and programs of which some bytes have been changed.
+//! Modules: any bytes, programs of which some bytes have been changed, and programs of which it is known how they end.
 //!
 //! What must hold: [`Program::new`] refuses the module or compiles it, and says why in words that are not empty; what
-//! compiles either cannot start, or runs to an [`Outcome`](wasi::Outcome) within the tiny limits that it is given.
+//! compiles either cannot start, or runs to an [`Outcome`] within the tiny limits that it is given; and a program that is
+//! right ends as it should, preempted or not.
 
-use super::machine::{StepClock, machine, run as run_guest};
+use super::{
+    machine::{StepClock, machine, run as run_guest},
+    programs,
+};
 use arbitrary::Unstructured;
 use std::{sync::LazyLock, time::Duration};
-use wasi::{Command, Engine, Limits, Program};
+use wasi::{Command, Engine, Limits, Outcome, Program};
+
+/// Bytes of linear memory that a module may have.
+const MEMORY: u64 = 16 << 16;
 
 /// Programs to change: imports, a start function, tables and data, tail calls, growing, several memories, SIMD.
 const SEEDS: [&str; 5] = [
@@ -56,12 +63,17 @@ const SEEDS: [&str; 5] = [
 static BINARIES: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| SEEDS.iter().map(|wat| wat::parse_str(wat).expect("a seed is a module")).collect());
 
-/// Runs the target on `data`: a byte that chooses what is changed (or nothing: then the rest is the module), and changes.
+/// Runs the target on `data`: a byte that chooses what is loaded, and the module or what changes or makes it.
 pub fn run(data: &[u8]) {
     let Some((&choice, rest)) = data.split_first() else { return };
-    match BINARIES.get(usize::from(choice)) {
-        Some(seed) => load(&changed(seed, &mut Unstructured::new(rest))),
-        None => load(rest),
+    match (BINARIES.get(usize::from(choice)), choice) {
+        (Some(seed), _) => load(&changed(seed, &mut Unstructured::new(rest)), None),
+        (None, 0x80..) => {
+            let (wasm, status) =
+                programs::program(&mut Unstructured::new(rest)).expect("what the input does not say is 0");
+            load(&wasm, Some(status));
+        }
+        (None, _) => load(rest, None),
     }
 }
 
@@ -85,15 +97,19 @@ fn changed(wasm: &[u8], changes: &mut Unstructured<'_>) -> Vec<u8> {
     wasm
 }
 
-fn load(wasm: &[u8]) {
+/// Loads a module and runs it twice; with `status`, it has to end with that.
+fn load(wasm: &[u8], status: Option<u32>) {
     let program = match Program::new(&Engine::new().stack(200, 64 << 10), wasm) {
         Ok(program) => program,
-        Err(refusal) => return assert!(!refusal.to_string().is_empty()),
+        Err(refusal) => {
+            assert!(status.is_none(), "{refusal}");
+            return assert!(!refusal.to_string().is_empty());
+        }
     };
     let clock = StepClock::new();
     let machine = machine(clock.clone());
     let limits = Limits::default()
-        .with_memory(4 << 16)
+        .with_memory(MEMORY)
         .with_table_elements(100)
         .with_fuel(20_000)
         .with_time(Duration::from_secs(1));
@@ -103,8 +119,14 @@ fn load(wasm: &[u8]) {
             command = command.slice_fuel(fuel);
         }
         match program.start(&machine, command) {
-            Ok(guest) => drop(run_guest(&clock, guest)),
-            Err(error) => assert!(!error.to_string().is_empty()),
+            Ok(guest) => {
+                let outcome = run_guest(&clock, guest);
+                assert!(
+                    status.is_none_or(|status| outcome == Outcome::Exited(status)),
+                    "{outcome}, not {status:?}"
+                );
+            }
+            Err(error) => assert!(status.is_none() && !error.to_string().is_empty(), "{error}"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The preview 1 surface: a program that calls any function with any arguments in any order.
 //!
 //! What must hold: the program compiles and ends within its limits, whatever it calls; the host neither panics nor makes it wait
-//! for what nobody would wake it for; its directory's file system stays whole (every node can be found and read) and within its
+//! for what nobody would wake it for; every call returns an errno that there is; its directory's file system stays whole (every node can be found and read) and within its
 //! quota; and when the run is over and all its files are removed, nothing is charged to the quota any more.
 
 use super::{
@@ -16,9 +16,9 @@ use wasi::{
     io::{BytesOutput, pipe},
 };
 use wasm_encoder::{
-    CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, Instruction, MemArg, MemArgTarget, MemorySection, MemoryType, Module, TypeSection,
-    ValType,
+    BlockType, CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function,
+    FunctionSection, ImportSection, Instruction, MemArg, MemArgTarget, MemorySection, MemoryType, Module,
+    TypeSection, ValType,
 };
 
 /// What a function takes, as far as making it up goes.
@@ -94,6 +94,33 @@ const FUNCTIONS: [(&str, &[Parameter]); 46] = [
     ("sock_shutdown", &[Fd, Small]),
 ];
 
+/// The functions that make and use what the others need: half of all calls.
+const FREQUENT: [&str; 20] = [
+    "path_open",
+    "path_open",
+    "path_open",
+    "fd_write",
+    "fd_write",
+    "fd_read",
+    "fd_pwrite",
+    "fd_pread",
+    "fd_seek",
+    "fd_readdir",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_close",
+    "fd_filestat_set_size",
+    "path_create_directory",
+    "path_link",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "poll_oneoff",
+];
+
+/// The largest errno (`notcapable`).
+const ERRNO_MAX: i32 = 76;
+
 /// Bytes of the program's memory at the start.
 const MEMORY: u32 = 65_536;
 /// Where vectors, subscriptions and paths are.
@@ -158,7 +185,11 @@ pub fn run(data: &[u8]) {
         command = command.slice_fuel(100);
     }
     let guest = program.start(&machine(clock.clone()), command).expect("the program starts");
-    assert!(!run_guest(&clock, guest).to_string().is_empty());
+    let outcome = run_guest(&clock, guest).to_string();
+    assert!(
+        !outcome.is_empty() && !outcome.contains("unreachable"),
+        "a call returned what is no errno: {outcome}"
+    );
 
     assert!(files.usage().0 <= quota);
     let mut visit = |path: &str, stat: &wasi::filesystem::Stat| {
@@ -194,7 +225,8 @@ fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         statement(&mut body, &functions, input)?;
     }
     if input.ratio(1, 16)? {
-        body.instruction(&Instruction::Unreachable);
+        body.instruction(&Instruction::I32Const(1)).instruction(&Instruction::I32Const(0));
+        body.instruction(&Instruction::I32DivU).instruction(&Instruction::Drop);
     }
     body.instruction(&Instruction::End);
 
@@ -282,7 +314,11 @@ fn statement(
             body.instruction(&Instruction::I32Store(memory));
         }
         _ => {
-            let index = input.choose_index(functions.len())?;
+            let frequent = if input.arbitrary()? { Some(*input.choose(&FREQUENT)?) } else { None };
+            let index = match functions.iter().position(|(name, _)| Some(*name) == frequent) {
+                Some(index) => index,
+                None => input.choose_index(functions.len())?,
+            };
             let (name, parameters) = functions[index];
             // Else nearly every program would be over after a few calls.
             if *name == "proc_exit" && !input.ratio(1, 8)? {
@@ -293,7 +329,9 @@ fn statement(
             }
             body.instruction(&Instruction::Call(index.try_into().unwrap_or(u32::MAX)));
             if *name != "proc_exit" {
-                body.instruction(&Instruction::Drop);
+                body.instruction(&Instruction::I32Const(ERRNO_MAX)).instruction(&Instruction::I32GtU);
+                body.instruction(&Instruction::If(BlockType::Empty)).instruction(&Instruction::Unreachable);
+                body.instruction(&Instruction::End);
             }
         }
     }
