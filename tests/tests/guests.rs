@@ -1,4 +1,22 @@
 //! Every guest on every host, each case a test of its own: `HOST::GUEST` or `HOST::GUEST::CASE`.
+//!
+//! What wasmtime's preview 1 test programs (`p1_*`) probe, and the guest here that does:
+//!
+//! | situations | guest |
+//! |---|---|
+//! | preopens, closed or replaced; stdio and others renumbered | `prestat`, `renumber`, `many` |
+//! | files written, read, sought, cut, appended to, allocated, advised on | `offsets`, `files`, `nothing` |
+//! | opening: what for, with what flags, through what, twice, thousands of times | `rights`, `nofollow`, `many` |
+//! | paths that are odd, too long or lead out | `path_escape`, `nothing` |
+//! | links of both kinds: loops, dangling, slashes | `links`, `symlinks`, `nofollow` |
+//! | renaming and removing, also of what is open | `renames`, `removals`, `many` |
+//! | directories: listing, and what their descriptors refuse | `readdir`, `dirs`, `dir_fds` |
+//! | what is read-only stays so, also across preopens | `readonly` |
+//! | times and what else is known of a file | `times`; of the host's oddest: `wasi/tests/filesystem/host.rs` |
+//! | polls, clocks, random bytes, output | `poll`, `poll_errors`, `clocks`, `random`, `streams` |
+//!
+//! Where wasmtime says otherwise on purpose, it is its own limit (what a call may copy, `fd_allocate`, `SYNC`), or both errnos
+//! are right: `fd_sync` of a directory works here, a bad descriptor in a poll is that event's error.
 
 use libtest_mimic::{Failed, Trial};
 use sisal_tests::{case::Case, guests, host};
