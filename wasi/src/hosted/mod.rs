@@ -2,6 +2,8 @@
 //! `block_on`. Many programs at once: `block_on(join_all(runs))` on one thread, or a [`Run`](crate::Run) per thread.
 
 mod clock;
+#[cfg(all(feature = "lazy-zero", target_os = "linux", target_env = "gnu"))]
+mod lazy_zero;
 #[cfg(unix)]
 mod memories;
 mod session;
