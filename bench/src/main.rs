@@ -5,6 +5,7 @@
 //! like in [`report`].
 
 mod calls;
+mod commands;
 mod machine;
 mod race;
 mod report;
@@ -19,7 +20,8 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measured = (&'static str, fn() -> Result<Section>);
 
 /// In the order of the report.
-const SECTIONS: [Measured; 2] = [("calls", calls::measure), ("machine", machine::measure)];
+const SECTIONS: [Measured; 3] =
+    [("calls", calls::measure), ("commands", commands::measure), ("machine", machine::measure)];
 
 fn main() -> ExitCode {
     match run(&env::args().skip(1).collect::<Vec<_>>()) {
