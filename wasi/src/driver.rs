@@ -90,6 +90,11 @@ impl Slices {
         fuel
     }
 
+    /// Whether it is the bound of a slice that keeps it shorter than a turn.
+    fn at_most(self) -> bool {
+        matches!(self, Self::Adaptive(LARGEST_SLICE))
+    }
+
     /// Learns that `fuel` took `time`. Gives by how much it was longer than a turn, as far as fuel tells.
     fn learn(&mut self, fuel: u64, time: Nanoseconds) -> Nanoseconds {
         let before = self.fuel();
@@ -205,6 +210,7 @@ impl<S: Send + 'static> Live<S> {
         let data = self.store.data_mut();
         data.set_waker(task.waker());
         data.turn.begin(&self.clock, start, start.saturating_add(TURN_NANOSECONDS));
+        let mut slice_start = start;
         loop {
             // Parked: the call is made again, and until it is ready nothing else happens.
             let mut step = core::mem::replace(&mut self.step, Step::Next);
@@ -248,7 +254,8 @@ impl<S: Send + 'static> Live<S> {
             match ran {
                 Ok(ResumableCall::Finished) => {}
                 Ok(ResumableCall::OutOfFuel(call)) => {
-                    let took = self.clock.monotonic().saturating_sub(start);
+                    let now = self.clock.monotonic();
+                    let (took, slice_took) = (now.saturating_sub(start), now.saturating_sub(slice_start));
                     let mut needed = call.required_fuel();
                     if self.store.data_mut().limiter.take_interrupted_growth() {
                         // It will start again, and is charged for that once.
@@ -261,7 +268,14 @@ impl<S: Send + 'static> Live<S> {
                         Some(_) => took.saturating_sub(TURN_NANOSECONDS),
                         // An instruction wants more than is left, and there is time.
                         None if used < slice / 2 && took < TURN_NANOSECONDS => continue,
-                        None => self.slices.learn(used.max(1), took),
+                        // A slice has as much fuel as it may, and another one brings the turn nearer to its length.
+                        None if self.slices.at_most()
+                            && took.saturating_add(slice_took / 2) < TURN_NANOSECONDS =>
+                        {
+                            slice_start = now;
+                            continue;
+                        }
+                        None => self.slices.learn(used.max(1), slice_took),
                     };
                     self.owed = self.owed.saturating_add(beyond);
                     // The deadline is looked at when it is polled next, at once if nobody else runs.
