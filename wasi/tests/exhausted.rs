@@ -3,39 +3,11 @@
 //!
 //! The modules are the worst for wasmi that could be thought of: what makes most of fewest bytes.
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    ptr,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+mod bounded;
+
+use bounded::{LIMIT, LIVE};
+use std::sync::atomic::Ordering;
 use wasi::{Command, Engine, Limit, Limits, Machine, Outcome, Program, Refusal, StartError, hosted};
-
-struct Bounded;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// Beyond this many bytes allocations fail.
-static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
-
-#[global_allocator]
-static ALLOCATOR: Bounded = Bounded;
-
-// SAFETY: all is passed on to the system's allocator; counting changes nothing.
-unsafe impl GlobalAlloc for Bounded {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size() > LIMIT.load(Ordering::Relaxed) {
-            LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-            return ptr::null_mut();
-        }
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 fn available() -> usize {
     LIMIT.load(Ordering::Relaxed).saturating_sub(LIVE.load(Ordering::Relaxed))

@@ -1,15 +1,13 @@
 //! What runs and programs leave on the heap: nothing; what file systems take of it: no more than their quota; and what
 //! happens when there is none left. Alone in its process, because it counts every byte.
 
+mod bounded;
+
+use bounded::{LIMIT, LIVE};
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     future::{Future, poll_fn},
     pin::pin,
-    ptr,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Waker},
 };
 use wasi::{
@@ -20,33 +18,6 @@ use wasi::{
     io::pipe,
     types::Nanoseconds,
 };
-
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-/// Beyond this many bytes allocations fail.
-static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: all is passed on to the system's allocator; counting changes nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if LIVE.fetch_add(layout.size(), Ordering::Relaxed) + layout.size() > LIMIT.load(Ordering::Relaxed) {
-            LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-            return ptr::null_mut();
-        }
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 /// Reads a byte from stdin, recurses 1,000 deep, grows its memory, writes a byte to stdout, and traps if the byte was 1.
 const PROGRAM: &str = r#"(module
