@@ -73,3 +73,132 @@ impl From<Trap> for wasmi::Error {
         Self::host(trap)
     }
 }
+
+/// Why a component cannot be loaded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// It is not valid: where, and what is wrong.
+    Invalid(wasmparser::BinaryReaderError),
+    /// It ends too early.
+    Truncated,
+    /// It is a core module, not a component.
+    NotComponent,
+    /// It uses what is not to be had here.
+    Unsupported(&'static str),
+    /// A type is too large.
+    Type(String),
+    /// One of its core modules cannot be compiled.
+    Module(wasmi::Error),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => write!(f, "the component is not valid: {error}"),
+            Self::Truncated => f.write_str("the component ends too early"),
+            Self::NotComponent => f.write_str("it is a core module, not a component"),
+            Self::Unsupported(what) => write!(f, "the component uses {what}, which is not supported"),
+            Self::Type(why) => write!(f, "a type of the component cannot be used: {why}"),
+            Self::Module(error) => write!(f, "a core module of the component cannot be compiled: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for LoadError {}
+
+impl From<wasmparser::BinaryReaderError> for LoadError {
+    fn from(error: wasmparser::BinaryReaderError) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+/// Why a component cannot be linked: what the host does not have, or has in another form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The host does not offer this interface, nor a compatible version of it.
+    UnknownImport(String),
+    /// The host's interface has no such function or resource type.
+    UnknownItem {
+        /// The interface.
+        interface: String,
+        /// What it lacks.
+        item: String,
+    },
+    /// The host's function has another type.
+    Type {
+        /// The interface.
+        interface: String,
+        /// The function.
+        function: String,
+        /// Where they differ.
+        mismatch: crate::typed::Mismatch,
+    },
+    /// The component imports what no host can give: a module or a component.
+    Unsupported {
+        /// The import.
+        import: String,
+        /// What it is.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for LinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownImport(name) => {
+                write!(f, "the component imports {name:?}, which the host does not have")
+            }
+            Self::UnknownItem { interface, item } => {
+                write!(f, "the component imports {item:?} of {interface:?}, which the host's version does not have")
+            }
+            Self::Type { interface, function, mismatch } => {
+                write!(f, "the component imports {function:?} of {interface:?} with another type: {mismatch}")
+            }
+            Self::Unsupported { import, what } => {
+                write!(f, "the component imports {import:?}, {what}, which the host cannot give")
+            }
+        }
+    }
+}
+
+impl core::error::Error for LinkError {}
+
+/// Why a component cannot be instantiated.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InstantiationError {
+    /// An import or export is not there.
+    Missing(String),
+    /// A core module cannot be instantiated.
+    Module(wasmi::Error),
+    /// A limit of the host.
+    Limit(&'static str),
+    /// What validation has proved does not hold: a defect of this crate.
+    Inconsistent,
+}
+
+impl fmt::Display for InstantiationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "{name:?} is missing"),
+            Self::Module(error) => write!(f, "a core module cannot be instantiated: {error}"),
+            Self::Limit(what) => write!(f, "the limit of {what} is reached"),
+            Self::Inconsistent => f.write_str("the component is inconsistent"),
+        }
+    }
+}
+
+impl core::error::Error for InstantiationError {}
+impl HostError for InstantiationError {}
+
+impl From<InstantiationError> for wasmi::Error {
+    fn from(error: InstantiationError) -> Self {
+        match error {
+            // It may be a trap, or a limit's.
+            InstantiationError::Module(error) => error,
+            error => Self::host(error),
+        }
+    }
+}

@@ -7,6 +7,11 @@ use alloc::vec::Vec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ResourceId(pub u32);
 
+impl ResourceId {
+    /// No resource type: that of a value of the host's that leaves it to the type, and of an import that is not bound yet.
+    pub const NONE: Self = Self(u32::MAX);
+}
+
 /// A handle of a guest.
 #[derive(Clone, Debug)]
 pub struct Handle {

@@ -16,16 +16,25 @@ extern crate alloc;
 extern crate std;
 
 pub mod abi;
+mod decode;
+mod definitions;
 pub mod error;
+mod evaluation;
 pub mod execution;
 pub mod handles;
 pub mod host;
+mod link;
+pub mod modules;
+mod start;
 pub mod typed;
 pub mod types;
 pub mod value;
 
-pub use error::Trap;
-pub use host::{Call, Host, Interface, Linker};
+pub use error::{InstantiationError, LinkError, LoadError, Trap};
+pub use execution::{Execution, ExportedFunction, Progress, State};
+pub use host::{Call, Host, Linker};
+pub use link::{Component, Linked};
+pub use modules::{CoreModule, Modules, PlainModules};
 pub use typed::{Borrow, Lift, Lower, Own};
 pub use types::{FunctionType, Type};
 pub use value::Value;

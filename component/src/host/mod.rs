@@ -13,10 +13,9 @@ use crate::{
     typed::{LiftParams, LowerResult, Mismatch, TypeCheck},
     types::FunctionType,
 };
-use alloc::{boxed::Box, string::String, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     any::TypeId,
-    marker::PhantomData,
     task::{Context, Poll, Waker},
 };
 use hashbrown::HashMap;
@@ -59,8 +58,11 @@ pub(crate) enum Called<T> {
     Waits(Repeat<T>),
 }
 
+/// Gives one argument after the other.
+pub(crate) type Next<'a, T> = dyn FnMut(&mut T) -> Result<Value, Trap> + 'a;
+
 type Check = dyn Fn(&FunctionType, &TypeCheck<'_>) -> Result<(), Mismatch> + Send + Sync;
-type Enter<T> = dyn Fn(&mut Call<'_, T>, &mut dyn FnMut() -> Result<Value, Trap>, &FunctionType) -> Result<Called<T>, wasmi::Error>
+type Enter<T> = dyn Fn(&mut Call<'_, T>, &mut Next<'_, T>, &FunctionType) -> Result<Called<T>, wasmi::Error>
     + Send
     + Sync;
 
@@ -80,7 +82,7 @@ impl<T> HostFunction<T> {
     pub(crate) fn enter(
         &self,
         call: &mut Call<'_, T>,
-        next: &mut dyn FnMut() -> Result<Value, Trap>,
+        next: &mut Next<'_, T>,
         ty: &FunctionType,
     ) -> Result<Called<T>, wasmi::Error> {
         (self.enter)(call, next, ty)
@@ -92,8 +94,7 @@ pub(crate) type Drop<T> = dyn Fn(&mut T, u32) -> Result<(), wasmi::Error> + Send
 
 /// A resource type that the host implements.
 pub(crate) struct HostResource<T> {
-    pub(crate) name: Box<str>,
-    pub(crate) drop: Box<Drop<T>>,
+    pub(crate) drop: Arc<Drop<T>>,
 }
 
 /// What a host offers under one name: an instance's functions and resource types.
@@ -187,9 +188,9 @@ impl<T: 'static> InterfaceBuilder<'_, T> {
             R::check(ty.result.as_ref(), types)
         };
         let enter = move |call: &mut Call<'_, T>,
-                          next: &mut dyn FnMut() -> Result<Value, Trap>,
+                          next: &mut Next<'_, T>,
                           _: &FunctionType| {
-            let params = P::lift(next)?;
+            let params = P::lift(&mut || next(call.data))?;
             match function(call, &params) {
                 Poll::Ready(result) => Ok(Called::Ready(result?.lower())),
                 Poll::Pending => {
@@ -214,9 +215,9 @@ impl<T: 'static> InterfaceBuilder<'_, T> {
         + 'static,
     ) -> &mut Self {
         let enter = move |call: &mut Call<'_, T>,
-                          next: &mut dyn FnMut() -> Result<Value, Trap>,
+                          next: &mut Next<'_, T>,
                           ty: &FunctionType| {
-            let params = ty.params.iter().map(|_| next()).collect::<Result<Vec<_>, _>>()?;
+            let params = ty.params.iter().map(|_| next(call.data)).collect::<Result<Vec<_>, _>>()?;
             match function(call, ty, &params) {
                 Poll::Ready(result) => Ok(Called::Ready(result?)),
                 Poll::Pending => {
@@ -244,7 +245,7 @@ impl<T: 'static> InterfaceBuilder<'_, T> {
         let id = *self.markers.entry(TypeId::of::<R>()).or_insert_with(|| {
             // No host has 2^32 resource types.
             let id = ResourceId(u32::try_from(self.resources.len()).unwrap_or(u32::MAX));
-            self.resources.push(HostResource { name: name.into(), drop: Box::new(drop) });
+            self.resources.push(HostResource { drop: Arc::new(drop) });
             id
         });
         self.interface.resources.insert(name.into(), id);

@@ -1,0 +1,451 @@
+//! A call of a component function: its parameters lowered into the callee, the core call, its result lifted and lowered into the
+//! caller, and `post-return`. Each of these may call the guest, so a call is a little machine that is advanced by what
+//! comes back.
+
+use super::{
+    Advance, Input,
+    state::{InstanceIndex, ResourceKind, State},
+};
+use crate::{
+    Trap, Value,
+    abi::{FlatValues, LiftContext, Lifting, LowerContext, Lowering, StringEncoding},
+    evaluation::Function,
+    handles::ResourceId,
+    host::{Call, Host, Repeat},
+    types::{CoreType, FunctionType, Type},
+};
+use alloc::{sync::Arc, vec::Vec};
+use core::task::{Context, Poll};
+use wasmi::{Func, Memory, Store, Val};
+
+/// The options of `canon lift` and `canon lower` at run time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CoreOptions {
+    pub encoding: StringEncoding,
+    pub memory: Option<Memory>,
+    pub realloc: Option<Func>,
+    pub post_return: Option<Func>,
+}
+
+/// A core function as a component function.
+pub(crate) struct Lifted {
+    pub function: Func,
+    pub ty: Arc<FunctionType>,
+    pub options: CoreOptions,
+    pub instance: InstanceIndex,
+}
+
+/// A component function as a core function.
+pub(crate) struct Lowered<T> {
+    pub function: Arc<Function<T>>,
+    pub ty: Arc<FunctionType>,
+    pub options: CoreOptions,
+    pub instance: InstanceIndex,
+}
+
+/// One side of a call: the instance whose values are lifted or lowered.
+#[derive(Clone, Copy)]
+pub(crate) struct Side {
+    pub instance: InstanceIndex,
+    pub options: CoreOptions,
+}
+
+impl<T> Lowered<T> {
+    pub(crate) fn side(&self) -> Side {
+        Side { instance: self.instance, options: self.options }
+    }
+}
+
+impl Side {
+    /// Calls `work` with the instance's memory and the store's data.
+    #[inline]
+    pub(crate) fn with_memory<T: Host, R>(
+        &self,
+        mut store: impl wasmi::AsContextMut<Data = T>,
+        work: impl FnOnce(&mut [u8], &mut T) -> R,
+    ) -> R {
+        let mut store = store.as_context_mut();
+        match self.options.memory {
+            Some(memory) => {
+                let (bytes, data) = memory.data_and_store_mut(&mut store);
+                work(bytes, data)
+            }
+            None => work(&mut [], store.data_mut()),
+        }
+    }
+
+    /// Lifts the next value.
+    #[inline]
+    pub(crate) fn lift<T: Host>(
+        &self,
+        memory: &[u8],
+        data: &mut T,
+        lifting: &mut Lifting,
+        ty: &Type,
+        lent: &mut Vec<u32>,
+    ) -> Result<Value, Trap> {
+        let instance = data.state_mut().instance_mut(self.instance)?;
+        let mut context = LiftContext {
+            memory,
+            encoding: self.options.encoding,
+            handles: &mut instance.handles,
+            resources: &instance.resources,
+            lent,
+        };
+        lifting.next(&mut context, ty)
+    }
+
+    /// Stores what is to be lowered, all of whose memory is allocated.
+    #[inline]
+    pub(crate) fn finish<T: Host>(
+        &self,
+        memory: &mut [u8],
+        data: &mut T,
+        lowering: Lowering,
+        task: u64,
+        flat: &mut FlatValues,
+    ) -> Result<(), Trap> {
+        let state = data.state_mut();
+        let (instance, resources) = state.instance_and_resources(self.instance)?;
+        let implements = |id: ResourceId| match resources.get(id.0 as usize) {
+            Some(ResourceKind::Guest { instance, .. }) => *instance == self.instance,
+            _ => false,
+        };
+        let mut borrows = 0;
+        let mut context = LowerContext {
+            memory,
+            handles: &mut instance.handles,
+            resources: &instance.resources,
+            implements: &implements,
+            task,
+            borrows: &mut borrows,
+        };
+        let finished = lowering.finish(&mut context, flat);
+        if borrows > 0 {
+            let count = state.borrows.entry(task).or_insert(0);
+            *count = count.saturating_add(borrows);
+        }
+        finished
+    }
+
+    /// Ends the loan of handles to a call.
+    pub(crate) fn give_back<T: Host>(&self, data: &mut T, lent: &[u32]) -> Result<(), Trap> {
+        if !lent.is_empty() {
+            let handles = &mut data.state_mut().instance_mut(self.instance)?.handles;
+            lent.iter().for_each(|index| handles.give_back(*index));
+        }
+        Ok(())
+    }
+}
+
+/// Values on their way into a guest, which allocates for them.
+pub(crate) struct Storing {
+    side: Side,
+    task: u64,
+    lowering: Option<Lowering>,
+    allocating: bool,
+}
+
+/// What comes of it.
+enum Stored {
+    Realloc(Func, [Val; 4]),
+    Done(FlatValues),
+}
+
+impl Storing {
+    fn new(side: Side, task: u64, lowering: Lowering) -> Self {
+        Self { side, task, lowering: Some(lowering), allocating: false }
+    }
+
+    fn advance<T: Host>(&mut self, store: &mut Store<T>, input: Option<Val>) -> Result<Stored, Trap> {
+        let Some(lowering) = &mut self.lowering else { return Err(Trap::OutOfBounds) };
+        if self.allocating {
+            self.allocating = false;
+            store.data_mut().state_mut().instance_mut(self.side.instance)?.may_leave = true;
+            let pointer = input.and_then(|value| value.i32()).unwrap_or(0).cast_unsigned();
+            let len = self.side.with_memory(&mut *store, |memory, _| memory.len());
+            lowering.allocated(pointer, len)?;
+        }
+        if let Some(realloc) = lowering.next() {
+            let function = self.side.options.realloc.ok_or(Trap::OutOfBounds)?;
+            store.data_mut().state_mut().instance_mut(self.side.instance)?.may_leave = false;
+            self.allocating = true;
+            let args = [realloc.old, realloc.old_size, realloc.alignment, realloc.size];
+            return Ok(Stored::Realloc(function, args.map(|arg| Val::I32(arg.cast_signed()))));
+        }
+        let Some(lowering) = self.lowering.take() else { return Err(Trap::OutOfBounds) };
+        let mut flat = FlatValues::default();
+        let (side, task) = (self.side, self.task);
+        side.with_memory(store, |memory, data| side.finish(memory, data, lowering, task, &mut flat))?;
+        Ok(Stored::Done(flat))
+    }
+}
+
+/// Who calls.
+pub(crate) enum Caller<T> {
+    /// A guest, with the handles that it lends and its flat arguments, the last of which may say where the result goes.
+    Guest { lowered: Arc<Lowered<T>>, args: FlatValues, lent: Vec<u32> },
+    /// The host.
+    Host,
+}
+
+impl<T> Caller<T> {
+    fn instance(&self) -> Option<InstanceIndex> {
+        match self {
+            Self::Guest { lowered, .. } => Some(lowered.instance),
+            Self::Host => None,
+        }
+    }
+}
+
+/// A call of a lifted function.
+pub(crate) struct Calling<T> {
+    function: Arc<Function<T>>,
+    caller: Caller<T>,
+    task: u64,
+    stage: Stage,
+}
+
+enum Stage {
+    Lowering(Storing),
+    Running,
+    Returning(Storing, Option<Val>),
+    /// `post-return` runs, and this is the caller's.
+    PostReturn(Option<Value>, Option<Val>),
+}
+
+impl<T: Host> Calling<T> {
+    /// Begins a call with `args`.
+    pub(crate) fn new(
+        store: &mut Store<T>,
+        function: Arc<Function<T>>,
+        caller: Caller<T>,
+        args: Vec<Value>,
+    ) -> Result<Self, Trap> {
+        let Function::Lifted(lifted) = &*function else { return Err(Trap::CannotEnter) };
+        let state = store.data_mut().state_mut();
+        state.enter(lifted.instance, caller.instance())?;
+        let task = state.new_task();
+        let lowering = Lowering::params(args, &lifted.ty, lifted.options.encoding)?;
+        let stage = Stage::Lowering(Storing::new(lifted.side(), task, lowering));
+        Ok(Self { function, caller, task, stage })
+    }
+
+    /// Begins the call that a guest makes of another component.
+    pub(crate) fn from_guest(
+        store: &mut Store<T>,
+        lowered: Arc<Lowered<T>>,
+        args: FlatValues,
+    ) -> Result<Self, Trap> {
+        let mut lent = Vec::new();
+        let mut lifting = Lifting::params(&lowered.ty, &args);
+        let side = lowered.side();
+        let values = side.with_memory(&mut *store, |memory, data| {
+            let params = lowered.ty.params.iter();
+            params.map(|(_, ty)| side.lift(memory, data, &mut lifting, ty, &mut lent)).collect::<Result<Vec<_>, _>>()
+        })?;
+        let function = lowered.function.clone();
+        Self::new(store, function, Caller::Guest { lowered, args, lent }, values)
+    }
+
+    pub(crate) fn advance(&mut self, store: &mut Store<T>, mut input: Option<Val>) -> Result<Advance<T>, Trap> {
+        let Function::Lifted(lifted) = &*self.function else { return Err(Trap::CannotEnter) };
+        loop {
+            match &mut self.stage {
+                Stage::Lowering(storing) => match storing.advance(store, input.take())? {
+                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args)),
+                    Stored::Done(flat) => {
+                        self.stage = Stage::Running;
+                        let types = lifted.ty.lift_params();
+                        return Ok(Advance::call_flat(lifted.function, &flat, types));
+                    }
+                },
+                Stage::Running => {
+                    let result = self.lift_result(store, input)?;
+                    match &self.caller {
+                        Caller::Guest { lowered, args, .. } => {
+                            let lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, args)?;
+                            self.stage = Stage::Returning(Storing::new(lowered.side(), 0, lowering), input.take());
+                        }
+                        Caller::Host => match self.post_return(store, lifted, result, input.take(), None)? {
+                            Some(call) => return Ok(call),
+                            None => input = None,
+                        },
+                    }
+                }
+                Stage::Returning(storing, core) => match storing.advance(store, input.take())? {
+                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args)),
+                    Stored::Done(flat) => {
+                        let core = core.take();
+                        let returned = match &self.caller {
+                            Caller::Guest { lowered, .. } => core_result(&lowered.ty, &flat),
+                            Caller::Host => None,
+                        };
+                        if let Some(call) = self.post_return(store, lifted, None, core, returned)? {
+                            return Ok(call);
+                        }
+                    }
+                },
+                Stage::PostReturn(result, returned) => {
+                    let (result, returned) = (result.take(), returned.take());
+                    let state = store.data_mut().state_mut();
+                    state.instance_mut(lifted.instance)?.may_leave = true;
+                    state.leave(lifted.instance, self.caller.instance())?;
+                    return Ok(match &self.caller {
+                        Caller::Guest { lowered, lent, .. } => {
+                            lowered.side().give_back(store.data_mut(), lent)?;
+                            Advance::Return(Input::Core(returned))
+                        }
+                        Caller::Host => Advance::Return(Input::Value(result)),
+                    });
+                }
+            }
+        }
+    }
+
+    fn lift_result(&self, store: &mut Store<T>, core: Option<Val>) -> Result<Option<Value>, Trap> {
+        let Function::Lifted(lifted) = &*self.function else { return Err(Trap::CannotEnter) };
+        let side = lifted.side();
+        let result = match &lifted.ty.result {
+            Some(ty) => {
+                let mut flat = FlatValues::default();
+                flat.extend(core.iter().map(flat_value))?;
+                let mut lifting = Lifting::result(&lifted.ty, &flat);
+                let mut lent = Vec::new();
+                Some(side.with_memory(&mut *store, |memory, data| side.lift(memory, data, &mut lifting, ty, &mut lent))?)
+            }
+            None => None,
+        };
+        if store.data_mut().state_mut().borrows.remove(&self.task).is_some_and(|borrows| borrows > 0) {
+            return Err(Trap::BorrowsRemain);
+        }
+        Ok(result)
+    }
+
+    /// Calls `post-return`, if there is one.
+    fn post_return(
+        &mut self,
+        store: &mut Store<T>,
+        lifted: &Lifted,
+        result: Option<Value>,
+        core: Option<Val>,
+        returned: Option<Val>,
+    ) -> Result<Option<Advance<T>>, Trap> {
+        self.stage = Stage::PostReturn(result, returned);
+        let Some(function) = lifted.options.post_return else { return Ok(None) };
+        store.data_mut().state_mut().instance_mut(lifted.instance)?.may_leave = false;
+        Ok(Some(Advance::call(function, core.as_slice())))
+    }
+}
+
+impl Lifted {
+    fn side(&self) -> Side {
+        Side { instance: self.instance, options: self.options }
+    }
+}
+
+/// A call of the host that waits, or whose result needs memory of the guest.
+pub(crate) struct Hosted<T> {
+    lowered: Arc<Lowered<T>>,
+    args: FlatValues,
+    stage: HostStage<T>,
+}
+
+enum HostStage<T> {
+    Waiting(Repeat<T>, Vec<u32>),
+    Returning(Storing),
+}
+
+impl<T: Host> Hosted<T> {
+    pub(crate) fn waiting(lowered: Arc<Lowered<T>>, args: FlatValues, lent: Vec<u32>, repeat: Repeat<T>) -> Self {
+        Self { lowered, args, stage: HostStage::Waiting(repeat, lent) }
+    }
+
+    pub(crate) fn returning(
+        lowered: Arc<Lowered<T>>,
+        args: FlatValues,
+        result: Option<Value>,
+    ) -> Result<Self, Trap> {
+        let lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, &args)?;
+        let stage = HostStage::Returning(Storing::new(lowered.side(), 0, lowering));
+        Ok(Self { lowered, args, stage })
+    }
+
+    pub(crate) fn advance(
+        &mut self,
+        store: &mut Store<T>,
+        task: &mut Context<'_>,
+        input: Option<Val>,
+    ) -> Result<Advance<T>, wasmi::Error> {
+        if let HostStage::Waiting(repeat, lent) = &mut self.stage {
+            let mut call =
+                Call { data: store.data_mut(), task: Context::from_waker(task.waker()), repeated: true };
+            let Poll::Ready(result) = repeat(&mut call) else { return Ok(Advance::Wait) };
+            let result = result?;
+            self.lowered.side().give_back(store.data_mut(), lent)?;
+            let lowering = Lowering::result(result, &self.lowered.ty, self.lowered.options.encoding, &self.args)?;
+            self.stage = HostStage::Returning(Storing::new(self.lowered.side(), 0, lowering));
+        }
+        let HostStage::Returning(storing) = &mut self.stage else { return Ok(Advance::Wait) };
+        Ok(match storing.advance(store, input)? {
+            Stored::Realloc(function, args) => Advance::call(function, &args),
+            Stored::Done(flat) => Advance::Return(Input::Core(core_result(&self.lowered.ty, &flat))),
+        })
+    }
+}
+
+/// A destructor that runs.
+pub(crate) struct Destroying {
+    caller: InstanceIndex,
+    instance: InstanceIndex,
+    destructor: Option<(Func, u32)>,
+}
+
+impl Destroying {
+    pub(crate) fn new<T>(
+        state: &mut State<T>,
+        caller: InstanceIndex,
+        instance: InstanceIndex,
+        destructor: Func,
+        rep: u32,
+    ) -> Result<Self, Trap> {
+        state.enter(instance, Some(caller))?;
+        Ok(Self { caller, instance, destructor: Some((destructor, rep)) })
+    }
+
+    pub(crate) fn advance<T: Host>(&mut self, store: &mut Store<T>) -> Result<Advance<T>, Trap> {
+        if let Some((destructor, rep)) = self.destructor.take() {
+            return Ok(Advance::call(destructor, &[Val::I32(rep.cast_signed())]));
+        }
+        store.data_mut().state_mut().leave(self.instance, Some(self.caller))?;
+        Ok(Advance::Return(Input::Core(None)))
+    }
+}
+
+/// The bits of a core value.
+pub(crate) fn flat_value(value: &Val) -> u64 {
+    match value {
+        Val::I32(value) => u64::from(value.cast_unsigned()),
+        Val::I64(value) => value.cast_unsigned(),
+        Val::F32(value) => u64::from(value.to_bits()),
+        Val::F64(value) => value.to_bits(),
+        // Nothing else is flat.
+        _ => 0,
+    }
+}
+
+/// The core value of these bits.
+pub(crate) fn core_value(bits: u64, ty: CoreType) -> Val {
+    match ty {
+        CoreType::I32 => Val::I32((bits as u32).cast_signed()),
+        CoreType::I64 => Val::I64(bits.cast_signed()),
+        CoreType::F32 => Val::F32((bits as u32).into()),
+        CoreType::F64 => Val::F64(bits.into()),
+    }
+}
+
+/// What a lowered function returns to the guest.
+pub(crate) fn core_result(ty: &FunctionType, flat: &FlatValues) -> Option<Val> {
+    let (bits, ty) = flat.as_slice().first().zip(ty.lower_results().first())?;
+    Some(core_value(*bits, *ty))
+}
