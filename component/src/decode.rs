@@ -245,7 +245,7 @@ impl<T> Decoder<'_, T> {
             CanonicalFunction::ResourceDrop { resource: index } => Step::ResourceDrop(resource(index)?),
             CanonicalFunction::ResourceRep { resource: index } => Step::ResourceRep(resource(index)?),
             CanonicalFunction::Lift { core_func_index, type_index, options } => {
-                let wasmparser::types::ComponentAnyTypeId::Func(id) = types.component_any_type_at(type_index) else {
+                let wasmparser::component_types::ComponentAnyTypeId::Func(id) = types.component_any_type_at(type_index) else {
                     return Err(LoadError::Truncated);
                 };
                 let ty = body.types.function(types, id)?;

@@ -10,10 +10,11 @@ use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
 use hashbrown::HashMap;
 use wasmparser::{
     ComponentExternalKind, PrimitiveValType,
-    types::{
+    component_types::{
         ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType, ComponentFuncTypeId,
-        ComponentInstanceTypeId, ComponentValType, ResourceId, TypesRef,
+        ComponentInstanceTypeId, ComponentValType, ResourceId,
     },
+    types::TypesRef,
 };
 
 /// What is known of the types of one body.
@@ -157,7 +158,8 @@ impl Types {
         let params = function.params.iter().map(|(name, ty)| Ok((Box::from(name.as_str()), self.value(types, *ty)?)));
         let params = params.collect::<Result<Vec<_>, LoadError>>()?;
         let result = self.optional(types, function.result)?;
-        let converted = Arc::new(FunctionType::new(params, result));
+        let converted = FunctionType::new(params, result).map_err(|error| LoadError::Type(error.to_string()))?;
+        let converted = Arc::new(converted);
         self.functions.insert(id, converted.clone());
         Ok(converted)
     }
@@ -187,24 +189,23 @@ impl Types {
             ComponentDefinedType::Borrow(id) => return Ok(Type::Borrow(self.resource(id.resource()))),
             ComponentDefinedType::Record(record) => {
                 let fields = record.fields.iter().map(|(name, ty)| Ok((Box::from(name.as_str()), self.value(types, *ty)?)));
-                Type::record(fields.collect::<Result<_, LoadError>>()?)
+                Type::record(fields.collect::<Result<Vec<_>, LoadError>>()?)
             }
             ComponentDefinedType::Variant(variant) => {
                 let cases = variant.cases.iter();
                 let cases = cases.map(|(name, case)| Ok((Box::from(name.as_str()), self.optional(types, case.ty)?)));
-                Type::variant(cases.collect::<Result<_, LoadError>>()?)
+                Type::variant(cases.collect::<Result<Vec<_>, LoadError>>()?)
             }
             ComponentDefinedType::List { element, .. } => Type::list(self.value(types, *element)?),
             ComponentDefinedType::FixedLengthList { element, length, .. } => {
                 Type::fixed_list(self.value(types, *element)?, *length)
             }
             ComponentDefinedType::Map { key, value, .. } => {
-                let pair = [self.value(types, *key)?, self.value(types, *value)?];
-                Type::tuple(pair.into()).and_then(Type::list)
+                Type::map(self.value(types, *key)?, self.value(types, *value)?)
             }
             ComponentDefinedType::Tuple(tuple) => {
                 let elements = tuple.types.iter().map(|ty| self.value(types, *ty));
-                Type::tuple(elements.collect::<Result<_, LoadError>>()?)
+                Type::tuple(elements.collect::<Result<Vec<_>, LoadError>>()?)
             }
             ComponentDefinedType::Flags(names) => Type::flags(labels(&mut names.iter().map(|name| name.as_str()))),
             ComponentDefinedType::Enum(names) => {

@@ -38,8 +38,8 @@ fn val_type(ty: &CoreType) -> ValType {
 /// `canon lower`.
 pub(crate) fn lower<T: Host>(store: &mut Store<T>, lowered: Lowered<T>) -> Func {
     let ty = FuncType::new(
-        lowered.ty.lower_params().iter().map(val_type),
-        lowered.ty.lower_results().iter().map(val_type),
+        lowered.ty.lowered().params.as_slice().iter().map(val_type),
+        lowered.ty.lowered().results.as_slice().iter().map(val_type),
     );
     let lowered = Arc::new(lowered);
     Func::new(store, ty, move |mut caller: Caller<'_, T>, params: &[Val], results: &mut [Val]| {

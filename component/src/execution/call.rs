@@ -256,7 +256,7 @@ impl<T: Host> Calling<T> {
                     Stored::Realloc(function, args) => return Ok(Advance::call(function, &args)),
                     Stored::Done(flat) => {
                         self.stage = Stage::Running;
-                        let types = lifted.ty.lift_params();
+                        let types = lifted.ty.lifted().params.as_slice();
                         return Ok(Advance::call_flat(lifted.function, &flat, types));
                     }
                 },
@@ -446,6 +446,6 @@ pub(crate) fn core_value(bits: u64, ty: CoreType) -> Val {
 
 /// What a lowered function returns to the guest.
 pub(crate) fn core_result(ty: &FunctionType, flat: &FlatValues) -> Option<Val> {
-    let (bits, ty) = flat.as_slice().first().zip(ty.lower_results().first())?;
+    let (bits, ty) = flat.as_slice().first().zip(ty.lowered().results.as_slice().first())?;
     Some(core_value(*bits, *ty))
 }
