@@ -8,11 +8,10 @@ use crate::{
     filesystem::{Directory, Node, Permissions},
     io::{BytesInput, InputStream, NullOutput, OutputStream},
     memory::LinearMemories,
-    preview1::Grants,
     program::growth::LARGEST_SLICE,
     random::Entropy,
 };
-use alloc::{format, string::String, sync::Arc, vec::Vec};
+use alloc::{string::String, sync::Arc, vec::Vec};
 
 /// What programs run on. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +38,28 @@ pub struct Command {
     pub(crate) preopens: Vec<Preopen>,
     pub(crate) limits: Limits,
     pub(crate) slices: Slices,
+}
+
+/// What a program is handed: a [`Command`] on a [`Machine`], checked. Each face makes its state of it.
+pub struct Grants {
+    /// The arguments, the program's name first. None has a NUL.
+    pub args: Vec<String>,
+    /// The environment: names and values. None has a NUL, and no name is empty or has a `=`.
+    pub environment: Vec<(String, String)>,
+    /// Where stdin comes from.
+    pub stdin: Arc<dyn InputStream>,
+    /// Where stdout goes.
+    pub stdout: Arc<dyn OutputStream>,
+    /// Where stderr goes.
+    pub stderr: Arc<dyn OutputStream>,
+    /// The names that the program knows its directories by, and the directories with their permissions.
+    pub preopens: Vec<(String, Directory)>,
+    /// Descriptors that may be open at once, stdio and the directories included.
+    pub max_descriptors: u32,
+    /// The machine's clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The machine's randomness.
+    pub entropy: Arc<dyn Entropy>,
 }
 
 /// Bytes are every run's anew; a stream is shared by the runs of a command.
@@ -135,7 +156,7 @@ impl Command {
         self
     }
 
-    /// What it means for preview 1.
+    /// What the program is handed.
     ///
     /// # Errors
     /// [`StartError`] for what C strings and `NAME=value` cannot carry, and for a preopen that is not a directory.
@@ -144,11 +165,12 @@ impl Command {
             if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                 return Err(StartError::Environment(name));
             }
-            Ok(format!("{name}={value}").into_bytes())
+            Ok((name, value))
         });
-        let args = self.args.into_iter().map(|arg| {
-            if arg.contains('\0') { Err(StartError::Argument(arg)) } else { Ok(arg.into_bytes()) }
-        });
+        let args = self
+            .args
+            .into_iter()
+            .map(|arg| if arg.contains('\0') { Err(StartError::Argument(arg)) } else { Ok(arg) });
         let preopens = self.preopens.into_iter().map(|Preopen { path, node, permissions }| {
             match Directory::new(node, permissions) {
                 Ok(directory) => Ok((path, directory)),

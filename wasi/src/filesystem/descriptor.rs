@@ -12,7 +12,9 @@ use bitflags::bitflags;
 use core::ops::ControlFlow;
 
 mod file;
-pub use file::{OpenFile, SeekFrom};
+mod stream;
+pub use file::{Integrity, OpenFile, SeekFrom};
+pub use stream::FileStream;
 
 /// What may be done through a descriptor, and through all that is opened from it.
 ///
@@ -281,6 +283,9 @@ impl Directory {
         let place = self.removable(path)?;
         place.directory.remove_directory(place.name_or(Error::Invalid)?)
     }
+
+    /// The cookie behind `.` and `..`: for a listing without them.
+    pub const ENTRIES: u64 = COOKIE_ENTRIES;
 
     /// Gives the entries from `cookie` on to `entry` until it breaks: 0 is the start, then each
     /// [`DirectoryEntry::next`]. `.` and `..` come first.

@@ -9,10 +9,13 @@ mod descriptor;
 mod errno;
 #[cfg(all(feature = "std", target_os = "linux"))]
 pub mod host;
+mod identity;
 pub mod memory;
 mod resolve;
 
-pub use descriptor::{Descriptor, Directory, DirectoryEntry, OpenFile, OpenFlags, Permissions, SeekFrom};
+pub use descriptor::{
+    Descriptor, Directory, DirectoryEntry, FileStream, Integrity, OpenFile, OpenFlags, Permissions, SeekFrom,
+};
 pub use resolve::{PATH_MAX, SYMBOLIC_LINKS_MAX};
 
 pub mod p9;

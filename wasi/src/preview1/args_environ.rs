@@ -87,11 +87,11 @@ mod tests {
     fn arguments_lie_one_behind_the_other() {
         let mut guest = guest();
         let sizes = guest.call(|call| args_sizes_get(call, GuestPtr::new(FREE), GuestPtr::new(FREE + 4)));
-        assert_eq!((sizes, guest.get(FREE), guest.get(FREE + 4)), (Ok(()), 3u32, 11u32));
+        assert_eq!((sizes, guest.get(FREE), guest.get(FREE + 4)), (Ok(()), 3u32, 12u32));
         assert_eq!(guest.call(|call| args_get(call, GuestPtr::new(FREE), GuestPtr::new(FREE + 100))), Ok(()));
-        assert_eq!(&guest.memory[FREE as usize + 100..][..12], b"program\0\xff\0\0\xaa");
+        assert_eq!(&guest.memory[FREE as usize + 100..][..13], b"program\0\xc3\xbf\0\0\xaa");
         let pointers = [FREE, FREE + 4, FREE + 8].map(|address| guest.get::<u32>(address));
-        assert_eq!(pointers, [FREE + 100, FREE + 108, FREE + 110]);
+        assert_eq!(pointers, [FREE + 100, FREE + 108, FREE + 111]);
     }
 
     #[test]
@@ -112,9 +112,9 @@ mod tests {
         let get = |pointers, buffer| {
             move |call: &mut Preview1<'_>| args_get(call, GuestPtr::new(pointers), GuestPtr::new(buffer))
         };
-        assert_eq!(guest.call(get(FREE, MEMORY - 10)), Err(Error::Fault));
+        assert_eq!(guest.call(get(FREE, MEMORY - 11)), Err(Error::Fault));
         assert_eq!(guest.call(get(MEMORY - 11, FREE)), Err(Error::Fault));
         assert!(guest.memory.iter().all(|&byte| byte == 0xaa));
-        assert_eq!(guest.call(get(FREE, MEMORY - 11)), Ok(()));
+        assert_eq!(guest.call(get(FREE, MEMORY - 12)), Ok(()));
     }
 }

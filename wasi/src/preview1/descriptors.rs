@@ -61,6 +61,7 @@ impl Descriptor {
             Object::Directory(_) => return Self::new(object, Rights::DIRECTORY & inheriting, inheriting),
             Object::File(mut file) => {
                 file.set_append(flags.contains(FdFlags::APPEND));
+                file.set_integrity(flags.integrity());
                 let rights = Rights::FILE & inheriting;
                 Self::new(Object::File(file), rights, rights)
             }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    filesystem::{OpenFile, SeekFrom},
+    filesystem::SeekFrom,
     guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Moved, Plain},
 };
 use core::{ops::ControlFlow, task::Poll};
@@ -267,14 +267,12 @@ pub fn fd_write(
     let moved = match &mut descriptor.object {
         Object::File(file) => {
             let permitted = permitted.and_then(|()| file.require_write());
-            let moved = checked(permitted, memory, vectors, len, written)?.transfer(
+            checked(permitted, memory, vectors, len, written)?.transfer(
                 memory,
                 from,
                 pause,
                 |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)),
-            );
-            make_durable(file, flags)?;
-            moved
+            )
         }
         Object::Output(stream) => checked(permitted, memory, vectors, len, written)?.transfer(
             memory,
@@ -312,7 +310,6 @@ pub fn fd_pwrite(
             Poll::Ready(Ok(count))
         },
     );
-    make_durable(file, flags)?;
     finish(call, moved, flags, written)
 }
 
@@ -334,14 +331,6 @@ fn checked(
     let vectors = IoVecs::new(vectors.slice(len), memory)?;
     moved.check(memory)?;
     Ok(vectors)
-}
-
-/// What `SYNC` and `DSYNC` ask for after a write.
-fn make_durable(file: &OpenFile, flags: FdFlags) -> Result<()> {
-    if flags.intersects(FdFlags::SYNC | FdFlags::DSYNC) {
-        return file.sync(!flags.contains(FdFlags::SYNC));
-    }
-    Ok(())
 }
 
 /// Writes how many bytes were moved; what would wait is `AGAIN` for a non-blocking descriptor.

@@ -27,41 +27,20 @@ mod types;
 use crate::{
     Result,
     call::{Call, HostFunction, HostImport},
+    cli::Grants,
     clocks::{Clock, Timer},
-    filesystem::Directory,
-    io::{InputStream, OutputStream},
     random::Entropy,
 };
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
 use core::task::Poll;
 use descriptors::{Descriptor, Descriptors};
 use layouts::{Layouts, Snapshot, Unstable};
 
-/// What a program is handed.
-pub struct Grants {
-    /// The arguments, the program's name first. None has a NUL.
-    pub args: Vec<Vec<u8>>,
-    /// The environment, each as `NAME=value`. None has a NUL.
-    pub environment: Vec<Vec<u8>>,
-    /// Descriptor 0.
-    pub stdin: Arc<dyn InputStream>,
-    /// Descriptor 1.
-    pub stdout: Arc<dyn OutputStream>,
-    /// Descriptor 2.
-    pub stderr: Arc<dyn OutputStream>,
-    /// Descriptors from 3 on: the names that the program knows them by, and the directories with their permissions.
-    pub preopens: Vec<(String, Directory)>,
-    /// Descriptors that may be open at once, these included.
-    pub max_descriptors: u32,
-    /// The machine's clocks.
-    pub clock: Arc<dyn Clock>,
-    /// The machine's randomness.
-    pub entropy: Arc<dyn Entropy>,
-}
-
 /// What the functions work on: one guest's descriptors, and what it was handed.
 pub struct State {
+    /// The program's name first.
     args: Vec<Vec<u8>>,
+    /// Each as `NAME=value`.
     environment: Vec<Vec<u8>>,
     descriptors: Descriptors,
     clock: Arc<dyn Clock>,
@@ -76,7 +55,7 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a guest that has not run yet.
+    /// The state of a guest that has not run yet. Its descriptors are stdin, stdout, stderr, and from 3 on the preopened directories.
     ///
     /// # Errors
     /// [`Error::TooManyOpen`](crate::Error::TooManyOpen) when `max_descriptors` does not suffice for what is granted.
@@ -89,8 +68,12 @@ impl State {
             descriptors.insert(Descriptor::preopen(directory, name))?;
         }
         Ok(Self {
-            args: grants.args,
-            environment: grants.environment,
+            args: grants.args.into_iter().map(String::into_bytes).collect(),
+            environment: grants
+                .environment
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}").into_bytes())
+                .collect(),
             descriptors,
             timer: Timer::new(grants.clock.timers().clone()),
             clock: grants.clock,

@@ -7,13 +7,7 @@ use super::{
     types::{ClockId, SUCCESS, errno},
 };
 use crate::{
-    Error, Result,
-    call::Argument,
-    clocks::Clock,
-    guest::{GuestPtr, IO_BYTES_MAX},
-    heap,
-    io::Readiness,
-    types::Nanoseconds,
+    Error, Result, call::Argument, clocks::Clock, guest::GuestPtr, heap, io::Readiness, types::Nanoseconds,
 };
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
@@ -152,10 +146,7 @@ impl Time<'_> {
 fn readable(descriptors: &Descriptors, fd: u32, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
     match &descriptors.get(fd)?.object {
         Object::Input(stream) => stream.poll_readable(task),
-        Object::File(file) => {
-            let bytes = file.stat()?.size.saturating_sub(file.tell());
-            Poll::Ready(Ok(Readiness { bytes, hangup: bytes == 0 }))
-        }
+        Object::File(file) => Poll::Ready(file.readable()),
         Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     }
 }
@@ -163,7 +154,7 @@ fn readable(descriptors: &Descriptors, fd: u32, task: &mut Context<'_>) -> Poll<
 fn writable(descriptors: &Descriptors, fd: u32, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
     match &descriptors.get(fd)?.object {
         Object::Output(stream) => stream.poll_writable(task),
-        Object::File(_) => Poll::Ready(Ok(Readiness { bytes: IO_BYTES_MAX.into(), hangup: false })),
+        Object::File(file) => Poll::Ready(Ok(file.writable())),
         Object::Input(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     }
 }

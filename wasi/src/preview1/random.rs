@@ -1,30 +1,23 @@
 //! Randomness: `random_get`.
 
 use super::{Polled, Preview1};
-use crate::{Error, guest::GuestPtr};
+use crate::{Error, guest::GuestPtr, random};
 use core::task::Poll;
-
-/// Bytes between two looks at the clock.
-const PIECE: usize = 16 << 10;
 
 /// Fills a buffer with random bytes: all of it, piece by piece, in as many turns as that takes.
 pub fn random_get(call: &mut Preview1<'_>, buffer: GuestPtr<u8>, len: u32) -> Polled {
-    let mut done = usize::try_from(call.progress()).map_err(|_| Error::Fault)?;
+    let done = usize::try_from(call.progress()).map_err(|_| Error::Fault)?;
     let bytes = buffer.slice(len).bytes_mut(&mut call.memory)?;
-    for piece in bytes.get_mut(done..).ok_or(Error::Fault)?.chunks_mut(PIECE) {
-        call.state.entropy.fill(piece)?;
-        done = done.saturating_add(piece.len());
-        if piece.len() == PIECE && call.turn.ends_here() {
-            return call.pause(done as u64);
-        }
+    match random::fill(&*call.state.entropy, bytes, done, || call.turn.ends_here())? {
+        Some(done) => call.pause(done as u64),
+        None => Poll::Ready(Ok(())),
     }
-    Poll::Ready(Ok(()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preview1::testing::*;
+    use crate::{preview1::testing::*, random::PIECE};
 
     #[test]
     fn all_of_the_buffer_is_filled_and_no_more() {

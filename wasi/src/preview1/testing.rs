@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Error,
     clocks::TimerQueue,
-    filesystem::{Permissions, memory::MemoryFileSystem},
+    filesystem::{Directory, Permissions, memory::MemoryFileSystem},
     guest::{GuestMemory, GuestPtr, Plain},
     io::{BytesOutput, PipeWriter, pipe},
     turn::Turn,
@@ -125,8 +125,8 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
     let stdout = Arc::new(BytesOutput::new(None));
     let directory = |permissions| Directory::new(files.root(), permissions).unwrap();
     let state = State::new(Grants {
-        args: vec![b"program".to_vec(), b"\xff".to_vec(), Vec::new()],
-        environment: vec![b"A=b".to_vec()],
+        args: ["program", "ÿ", ""].map(String::from).into(),
+        environment: vec![("A".to_string(), "b".to_string())],
         stdin: Arc::new(reader),
         stdout: stdout.clone(),
         stderr: Arc::new(crate::io::NullOutput),

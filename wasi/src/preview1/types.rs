@@ -4,7 +4,7 @@
 use crate::{
     Error, Result,
     call::{Argument, Return},
-    filesystem::{Kind, SeekFrom, SetTime},
+    filesystem::{Integrity, Kind, SeekFrom, SetTime},
 };
 use bitflags::bitflags;
 use wasmi::Val;
@@ -227,6 +227,17 @@ bitflags! {
         const RD = 1 << 0;
         /// Sending.
         const WR = 1 << 1;
+    }
+}
+
+impl FdFlags {
+    /// What they ask to be durable after a write.
+    pub fn integrity(self) -> Integrity {
+        match (self.contains(Self::SYNC), self.contains(Self::DSYNC)) {
+            (true, _) => Integrity::File,
+            (false, true) => Integrity::Data,
+            (false, false) => Integrity::None,
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use super::Permissions;
 use crate::{
     Error, Result,
     filesystem::{Access, File, SetTime, Stat},
+    guest::IO_BYTES_MAX,
+    io::Readiness,
 };
 use alloc::sync::Arc;
 
@@ -21,12 +23,26 @@ pub enum SeekFrom {
     End(i64),
 }
 
-/// An open file: the file, what was asked for when it was opened, and a position.
+/// What is durable when a write returns (POSIX synchronized I/O).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Integrity {
+    /// Nothing yet.
+    #[default]
+    None,
+    /// The content (`O_DSYNC`).
+    Data,
+    /// The content, and what is known of the file (`O_SYNC`).
+    File,
+}
+
+/// An open file: the file, what was asked for when it was opened, and a position. A clone has a position of its own.
+#[derive(Clone)]
 pub struct OpenFile {
     file: Arc<dyn File>,
     access: Access,
     permissions: Permissions,
     append: bool,
+    integrity: Integrity,
     position: u64,
 }
 
@@ -34,7 +50,7 @@ impl OpenFile {
     /// A file at its start, not appending. `access` is what the descriptor may do, which is at most what the file was opened
     /// for.
     pub fn new(file: Arc<dyn File>, access: Access, permissions: Permissions) -> Self {
-        Self { file, access, permissions, append: false, position: 0 }
+        Self { file, access, permissions, append: false, integrity: Integrity::None, position: 0 }
     }
 
     /// What was asked for when it was opened.
@@ -52,9 +68,25 @@ impl OpenFile {
         self.append = append;
     }
 
-    /// The file itself, for streams of 0.2 and 0.3, which keep their own position.
-    pub fn file(&self) -> &Arc<dyn File> {
-        &self.file
+    /// What is durable when a write returns.
+    pub fn integrity(&self) -> Integrity {
+        self.integrity
+    }
+
+    /// Sets what is durable when a write returns.
+    pub fn set_integrity(&mut self, integrity: Integrity) {
+        self.integrity = integrity;
+    }
+
+    /// What there is to read at the position. A file never waits.
+    pub fn readable(&self) -> Result<Readiness> {
+        let bytes = self.file.stat()?.size.saturating_sub(self.position);
+        Ok(Readiness { bytes, hangup: bytes == 0 })
+    }
+
+    /// What can be written at once. A file never waits.
+    pub fn writable(&self) -> Readiness {
+        Readiness { bytes: IO_BYTES_MAX.into(), hangup: false }
     }
 
     /// Reads at the position and moves it; returns how many bytes, fewer than asked only at the end.
@@ -74,6 +106,7 @@ impl OpenFile {
     pub fn write(&mut self, buffer: &[u8]) -> Result<usize> {
         let (count, end) = self.write_from(buffer, self.position)?;
         self.position = end;
+        self.make_durable()?;
         Ok(count)
     }
 
@@ -92,7 +125,17 @@ impl OpenFile {
     /// # Errors
     /// As [`write`](Self::write); [`Error::Invalid`] for an offset that is none.
     pub fn pwrite(&self, buffer: &[u8], offset: u64) -> Result<usize> {
-        Ok(self.write_from(buffer, offset)?.0)
+        let (count, _) = self.write_from(buffer, offset)?;
+        self.make_durable()?;
+        Ok(count)
+    }
+
+    fn make_durable(&self) -> Result<()> {
+        match self.integrity {
+            Integrity::None => Ok(()),
+            Integrity::Data => self.file.sync(true),
+            Integrity::File => self.file.sync(false),
+        }
     }
 
     /// How many bytes were written, and where they end.

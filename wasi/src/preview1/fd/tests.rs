@@ -294,7 +294,7 @@ impl crate::filesystem::File for Durable {
 
 #[test]
 fn a_write_is_durable_when_its_descriptor_says_so() {
-    use crate::filesystem::{Access, Permissions};
+    use crate::filesystem::{Access, OpenFile, Permissions};
     use core::sync::atomic::Ordering::Relaxed;
     for (flags, expected) in [
         (FdFlags::empty(), (0, 0)),
