@@ -68,6 +68,11 @@ impl OpenFile {
         self.append = append;
     }
 
+    /// The file itself, which knows nothing of access and positions.
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
     /// What is durable when a write returns.
     pub fn integrity(&self) -> Integrity {
         self.integrity
