@@ -7,9 +7,9 @@ mod tests;
 pub use session::Session;
 
 use crate::{
-    Command, Limit, Machine, Outcome, Program, StartError, driver::Guest, io::BytesOutput, preview1::State,
+    Command, Limit, Machine, Outcome, Program, StartError, driver::Running, io::BytesOutput, preview1::State,
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     future::Future,
     pin::Pin,
@@ -19,7 +19,7 @@ use core::{
 /// A program that runs: a future that gives its [`Outcome`]. It begins when it is first polled; dropping it ends the
 /// program wherever it is, and frees all it had.
 pub struct Run {
-    guest: Guest<State>,
+    guest: Box<dyn Running>,
     /// What is kept of the heap for its functions is kept for as long as it runs.
     _program: Program,
 }

@@ -1,8 +1,12 @@
 //! The driver: a guest is a future. It runs in slices of fuel, yields between them, waits where a host call waits, and
 //! ends at its deadline. Dropping it frees all the guest had, wherever it was.
 
+mod entries;
+
+pub(crate) use entries::Entries;
+
 use crate::{
-    call::{Exit, Parked, StoreData, poll_parked},
+    call::{Exit, StoreData},
     clocks::{Clock, Timer},
     heap,
     limits::{Limit, Limits, Need},
@@ -11,7 +15,6 @@ use crate::{
 };
 use alloc::{
     boxed::Box,
-    collections::VecDeque,
     string::{String, ToString},
     sync::Arc,
 };
@@ -22,7 +25,7 @@ use core::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
-use wasmi::{Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, TrapCode};
+use wasmi::{Store, TrapCode};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,18 +113,44 @@ impl Slices {
     }
 }
 
+/// What a guest does, in a store of its own: the calls of a module's entry functions, the execution of a component.
+pub(crate) trait Work<S: 'static>: Send {
+    /// Begins or goes on, until it ends, waits, or the store has no fuel left.
+    ///
+    /// # Errors
+    /// What ends the guest: [`Exit`], a trap, a host function's error.
+    fn run(&mut self, store: &mut Store<StoreData<S>>, task: &mut Context<'_>) -> Result<Ran, wasmi::Error>;
+}
+
+/// How far [`Work`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// To the end, with this status.
+    Ended(u32),
+    /// Out of fuel; it needs at least this much to go on.
+    OutOfFuel(u64),
+    /// To a host call that waits.
+    Waits,
+}
+
+/// A guest that runs, whatever it is: poll it to its [`Outcome`].
+pub(crate) trait Running: Future<Output = Outcome> + Send + Unpin {
+    /// Fuel that it has used so far.
+    fn fuel_used(&self) -> u64;
+}
+
 /// A guest that runs: poll it to its [`Outcome`]. It starts when it is first polled.
-pub(crate) struct Guest<S: 'static> {
+pub(crate) struct Guest<S: 'static, W> {
     /// Gone when the guest has ended: its memory, its descriptors and its ends of pipes are free at once.
-    live: Option<Box<Live<S>>>,
+    live: Option<Box<Live<S, W>>>,
     fuel_used: u64,
 }
 
-struct Live<S: 'static> {
-    step: Step,
+struct Live<S: 'static, W> {
+    work: W,
+    /// The fuel that it needs to go on.
+    needed: u64,
     store: Store<StoreData<S>>,
-    /// The functions that are still to be called, in order.
-    entries: VecDeque<Func>,
     clock: Arc<dyn Clock>,
     deadline: Deadline,
     fuel_limit: Option<u64>,
@@ -133,16 +162,6 @@ struct Live<S: 'static> {
     owed: Nanoseconds,
 }
 
-/// Where the guest is.
-enum Step {
-    /// Between two entry functions.
-    Next,
-    /// Out of fuel, and how much it needs to go on.
-    Sliced(ResumableCallOutOfFuel, u64),
-    /// In a host call that waits.
-    Parked(ResumableCallHostTrap),
-}
-
 struct Deadline {
     limit: Option<Duration>,
     /// Set by the first poll.
@@ -152,11 +171,11 @@ struct Deadline {
     armed: Option<Waker>,
 }
 
-impl<S: Send + 'static> Guest<S> {
-    /// A guest that will call `entries`, one after the other.
+impl<S: Send + 'static, W: Work<S>> Guest<S, W> {
+    /// A guest that will do `work` in `store`.
     pub(crate) fn new(
         store: Store<StoreData<S>>,
-        entries: VecDeque<Func>,
+        work: W,
         clock: Arc<dyn Clock>,
         limits: &Limits,
         slices: Slices,
@@ -164,17 +183,21 @@ impl<S: Send + 'static> Guest<S> {
         let timer = Timer::new(clock.timers().clone());
         let deadline = Deadline { limit: limits.time, at: None, timer, armed: None };
         let fuel_limit = limits.fuel;
-        let live = Live { step: Step::Next, store, entries, clock, deadline, fuel_limit, slices, owed: 0 };
+        let live = Live { work, needed: 0, store, clock, deadline, fuel_limit, slices, owed: 0 };
         Self { live: Some(Box::new(live)), fuel_used: 0 }
     }
+}
 
-    /// Fuel that it has used so far.
-    pub(crate) fn fuel_used(&self) -> u64 {
+impl<S: Send + 'static, W: Work<S>> Running for Guest<S, W> {
+    fn fuel_used(&self) -> u64 {
         self.fuel_used
     }
 }
 
-impl<S: Send + 'static> Future for Guest<S> {
+// Nothing in it is pinned: it is all in a box.
+impl<S: 'static, W> Unpin for Guest<S, W> {}
+
+impl<S: Send + 'static, W: Work<S>> Future for Guest<S, W> {
     type Output = Outcome;
 
     fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Outcome> {
@@ -188,7 +211,7 @@ impl<S: Send + 'static> Future for Guest<S> {
     }
 }
 
-impl<S: Send + 'static> Live<S> {
+impl<S: Send + 'static, W: Work<S>> Live<S, W> {
     fn poll(&mut self, task: &mut Context<'_>, fuel_used: &mut u64) -> Poll<Outcome> {
         let start = self.clock.monotonic();
         if self.deadline.passed(start) {
@@ -212,57 +235,37 @@ impl<S: Send + 'static> Live<S> {
         data.turn.begin(&self.clock, start, start.saturating_add(TURN_NANOSECONDS));
         let mut slice_start = start;
         loop {
-            // Parked: the call is made again, and until it is ready nothing else happens.
-            let mut step = core::mem::replace(&mut self.step, Step::Next);
-            let mut results = None;
-            let mut needed = 0;
-            match &mut step {
-                Step::Parked(_) => match poll_parked(&mut self.store, task) {
-                    Poll::Ready(Ok(value)) => results = value,
-                    Poll::Ready(Err(error)) => return Poll::Ready(self.end(error)),
-                    Poll::Pending => {
-                        self.step = step;
-                        self.deadline.arm(task.waker());
-                        return Poll::Pending;
-                    }
-                },
-                Step::Sliced(_, fuel) => needed = *fuel,
-                Step::Next => {}
-            }
-
             // At least what the next instruction asks for: some (filling, growing) cost much at once.
             let left = self.fuel_limit.map_or(u64::MAX, |limit| limit.saturating_sub(*fuel_used));
             if let Some(limit) = self.fuel_limit
-                && needed > left
+                && self.needed > left
             {
                 return Poll::Ready(Outcome::LimitReached(Limit::Fuel(limit)));
             }
-            let slice = self.slices.fuel().max(needed).min(left);
-            let ran = self.store.set_fuel(slice).and_then(|()| match step {
-                Step::Sliced(call, _) => call.resume(&mut self.store, &mut []),
-                Step::Parked(call) => call.resume(&mut self.store, results.as_slice(), &mut []),
-                Step::Next => match self.entries.pop_front() {
-                    Some(entry) => entry.call_resumable(&mut self.store, &[], &mut []),
-                    None => Err(wasmi::Error::host(Exit(0))),
-                },
-            });
+            let slice = self.slices.fuel().max(self.needed).min(left);
+            self.needed = 0;
+            let set = self.store.set_fuel(slice);
+            let ran = set.and_then(|()| self.work.run(&mut self.store, task));
             let left = self.store.get_fuel().unwrap_or(0);
             let withheld = self.store.data_mut().turn.take_withheld();
             let used = slice.saturating_sub(left.saturating_add(withheld.unwrap_or(0)));
             *fuel_used = fuel_used.saturating_add(used);
 
             match ran {
-                Ok(ResumableCall::Finished) => {}
-                Ok(ResumableCall::OutOfFuel(call)) => {
+                Ok(Ran::Ended(status)) => return Poll::Ready(Outcome::Exited(status)),
+                Ok(Ran::Waits) => {
+                    self.deadline.arm(task.waker());
+                    return Poll::Pending;
+                }
+                Ok(Ran::OutOfFuel(needed)) => {
                     let now = self.clock.monotonic();
                     let (took, slice_took) = (now.saturating_sub(start), now.saturating_sub(slice_start));
-                    let mut needed = call.required_fuel();
+                    self.needed = needed;
                     if self.store.data_mut().limiter.take_interrupted_growth() {
                         // It will start again, and is charged for that once.
-                        needed = needed.saturating_add(resumable::AGAIN);
+                        self.needed = needed.saturating_add(resumable::AGAIN);
                         *fuel_used = fuel_used.saturating_sub(resumable::AGAIN);
                     }
-                    self.step = Step::Sliced(call, needed);
                     let beyond = match withheld {
                         // A call has ended the turn: its time says nothing of the fuel.
                         Some(_) => took.saturating_sub(TURN_NANOSECONDS),
@@ -282,12 +285,6 @@ impl<S: Send + 'static> Live<S> {
                     task.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Ok(ResumableCall::HostTrap(call)) if call.host_error().downcast_ref::<Parked>().is_some() => {
-                    self.step = Step::Parked(call);
-                    self.deadline.arm(task.waker());
-                    return Poll::Pending;
-                }
-                Ok(ResumableCall::HostTrap(call)) => return Poll::Ready(self.end(call.into_host_error())),
                 Err(error) => return Poll::Ready(self.end(error)),
             }
         }
