@@ -1,7 +1,10 @@
 //! What one run may use, what happened when that was not enough, and the hook by which wasmi asks.
 
-use crate::{heap, memory::Region};
-use alloc::boxed::Box;
+use crate::{
+    heap,
+    memory::{LinearMemories, Region},
+};
+use alloc::{boxed::Box, sync::Arc};
 use core::{fmt, time::Duration};
 use wasmi::{
     ResourceLimiter,
@@ -11,6 +14,8 @@ use wasmi_core::LimiterError;
 
 /// What an element of a table takes of the heap, at most.
 const ELEMENT_BYTES: usize = 16;
+/// A page of linear memory.
+const PAGE: usize = 64 << 10;
 
 /// What one run of a program may use. `None` is "without limit".
 ///
@@ -170,19 +175,31 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// The program, and the shim of one that uses tail calls.
-const MAX_INSTANCES: usize = 2;
-/// Memories and tables that one run may have. A program has one of each as a rule.
-const MAX_MEMORIES: usize = 16;
-const MAX_TABLES: usize = 256;
+/// How many of each thing a run may have.
+#[derive(Clone, Copy)]
+struct Counts {
+    instances: usize,
+    memories: usize,
+    tables: usize,
+}
+
+/// The program, and the shim of one that uses tail calls. It has one memory and one table as a rule.
+const OF_MODULE: Counts = Counts { instances: 2, memories: 16, tables: 256 };
+/// Each core module of a component may have a shim, a memory and a table.
+const OF_COMPONENT: Counts = Counts { instances: 10_000, memories: 1_024, tables: 4_096 };
 
 /// Answers wasmi when a guest grows a memory or a table, and commits the machine's memory for it.
 pub struct Limiter {
     memory: Usage,
     tables: Usage,
-    /// The home of the program's memory, if the machine has one for it. Part of the store's data: it lives as long as
-    /// the store.
+    /// The home of the program's memory (of a component, of the first), if the machine has one for it. Part of the store's
+    /// data: it lives as long as the store.
     region: Option<Box<dyn Region>>,
+    /// Where homes come from.
+    memories: Option<Arc<dyn LinearMemories>>,
+    /// Memories that began.
+    begun: usize,
+    counts: Counts,
     refused: Option<Limit>,
     interrupted: bool,
 }
@@ -220,22 +237,36 @@ impl Usage {
 }
 
 impl Limiter {
-    /// The hook for these limits.
+    /// The hook for these limits and a program that is one module, with its memory on the heap.
     pub fn new(limits: &Limits) -> Self {
         Self {
             memory: Usage::new(limits.memory),
             tables: Usage::new(limits.table_elements),
             region: None,
+            memories: None,
+            begun: 0,
+            counts: OF_MODULE,
             refused: None,
             interrupted: false,
         }
     }
 
-    /// Gives the program's one memory its home, which is never replaced: `None` if there is one already.
-    pub(crate) fn set_region(&mut self, region: Box<dyn Region>) -> Option<&dyn Region> {
-        if self.region.is_some() {
-            return None;
-        }
+    /// The same for a component.
+    pub(crate) fn of_component(self) -> Self {
+        Self { counts: OF_COMPONENT, ..self }
+    }
+
+    /// With a home of `memories` for the memory, if there are some.
+    pub(crate) fn with_memories(self, memories: Option<Arc<dyn LinearMemories>>) -> Self {
+        Self { memories, ..self }
+    }
+
+    /// A home for a memory of up to `largest` bytes (and no more than the limit), which is never replaced: `None` if there is one
+    /// already, or the machine has none.
+    pub(crate) fn reserve(&mut self, largest: u64) -> Option<&dyn Region> {
+        let largest = usize::try_from(largest.min(self.memory.limit)).ok()? / PAGE * PAGE;
+        let memories = self.memories.as_ref().filter(|_| self.region.is_none() && largest > 0)?;
+        let region = memories.reserve(largest)?;
         Some(&**self.region.insert(region))
     }
 
@@ -264,11 +295,16 @@ impl ResourceLimiter for Limiter {
             self.refused = Some(Limit::Memory(self.memory.limit));
             return Ok(false);
         }
-        let granted = match &mut self.region {
-            Some(region) => desired <= region.size() && region.commit(desired),
-            // On the heap; wasmi copies it.
-            None => !heap::is_bounded() || heap::check_for(desired).is_ok(),
-        };
+        if current == 0 {
+            self.begun = self.begun.saturating_add(1);
+        }
+        // Which memory it is nobody says. So a growth that may be that of the one with a home has its bytes there before it is
+        // granted; and one that may be that of another has room on the heap, where wasmi copies it.
+        let at_home = self.region.as_mut().filter(|region| desired <= region.size());
+        let committed = at_home.map(|region| region.commit(desired));
+        let only = self.region.is_some() && self.begun <= 1;
+        let on_heap = || !heap::is_bounded() || heap::check_for(desired).is_ok();
+        let granted = committed.unwrap_or(!only) && (only || on_heap());
         if !granted {
             self.memory.take_back();
             self.refused = Some(Limit::MachineMemory(Need::LinearMemory));
@@ -318,14 +354,14 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        MAX_INSTANCES
+        self.counts.instances
     }
 
     fn tables(&self) -> usize {
-        MAX_TABLES
+        self.counts.tables
     }
 
     fn memories(&self) -> usize {
-        MAX_MEMORIES
+        self.counts.memories
     }
 }

@@ -8,15 +8,8 @@ use super::{
     refusal::{self, Refusal},
     resumable, rewrite, shim,
 };
-use crate::{
-    Engine, Limit, Limits, StartError,
-    call::StoreData,
-    engine::Features,
-    heap,
-    limits::Need,
-    memory::{self, LinearMemories},
-};
-use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
+use crate::{Engine, Limit, StartError, call::StoreData, engine::Features, heap, limits::Need, memory};
+use alloc::{boxed::Box, string::ToString, vec::Vec};
 use wasmi::{Extern, ExternType, ImportType, Instance, Memory, MemoryType, Module, Store};
 
 /// What a module needs to be compiled: an engine with the features that it uses.
@@ -150,14 +143,12 @@ impl CoreModule {
         &self,
         store: &mut Store<StoreData<S>>,
         imports: Vec<Extern>,
-        memories: Option<&Arc<dyn LinearMemories>>,
-        limits: &Limits,
     ) -> Result<Instance, StartError> {
         if heap::is_bounded() {
             heap::check_for(self.instance_bytes)
                 .map_err(|_| StartError::Limit(Limit::MachineMemory(Need::Instance)))?;
         }
-        self.link(store, imports, memories, limits)
+        self.link(store, imports)
             .map_err(|error| match store.data().limiter.refused() {
                 Some(limit) => StartError::Limit(limit),
                 None => StartError::Instantiation(error.to_string()),
@@ -169,14 +160,12 @@ impl CoreModule {
         &self,
         store: &mut Store<StoreData<S>>,
         mut imports: Vec<Extern>,
-        memories: Option<&Arc<dyn LinearMemories>>,
-        limits: &Limits,
     ) -> Result<Instance, wasmi::Error> {
         if let Some(shim) = &self.shim {
             put_between(store, shim, &mut imports)?;
         }
         if let Some(ty) = self.memory {
-            imports.push(Extern::Memory(new_memory(store, ty, memories, limits)?));
+            imports.push(Extern::Memory(new_memory(store, ty)?));
         }
         Instance::new(store, &self.module, &imports)
     }
@@ -230,28 +219,17 @@ fn put_between<S: 'static>(
     Ok(())
 }
 
-/// The program's memory, on address space of the machine if it has some.
-fn new_memory<S: 'static>(
-    store: &mut Store<StoreData<S>>,
-    ty: MemoryType,
-    memories: Option<&Arc<dyn LinearMemories>>,
-    limits: &Limits,
-) -> Result<Memory, wasmi::Error> {
+/// The module's memory, on address space of the machine if it has some.
+fn new_memory<S: 'static>(store: &mut Store<StoreData<S>>, ty: MemoryType) -> Result<Memory, wasmi::Error> {
     const PAGE: u64 = 64 << 10;
     const ADDRESSES: u64 = 4 << 30;
-    let largest = ty.maximum().map_or(u64::MAX, |pages| pages.saturating_mul(PAGE));
-    let pages = largest.min(limits.memory.unwrap_or(u64::MAX)).min(ADDRESSES) / PAGE;
-    let region = match (memories, usize::try_from(pages * PAGE)) {
-        (Some(memories), Ok(bytes)) if !ty.is_64() && bytes > 0 => memories.reserve(bytes),
-        _ => None,
-    };
-    let Some(region) = region.and_then(|region| store.data_mut().limiter.set_region(region)) else {
-        return Memory::new(store, ty);
-    };
+    let largest = ty.maximum().map_or(u64::MAX, |pages| pages.saturating_mul(PAGE)).min(ADDRESSES);
+    let region = if ty.is_64() { None } else { store.data_mut().limiter.reserve(largest) };
+    let Some(region) = region else { return Memory::new(store, ty) };
     // SAFETY: this is the only call for the region. It is in the store's data and never taken out or replaced, and the
     // store owns the memory, so they end together; the end of a static memory accesses no bytes.
-    // wasmi accesses a memory up to its size, and every growth, the first included, asks the limiter, which
-    // commits up to that size before it agrees.
+    // wasmi accesses a memory up to its size, which is never above the region's, and every growth, the first included, asks
+    // the limiter, which commits up to that size before it agrees.
     let bytes = unsafe { memory::static_bytes(region) };
     Memory::new_static(store, ty, bytes)
 }

@@ -149,10 +149,11 @@ impl Program {
         slices: Slices,
     ) -> Result<Box<dyn Running>, StartError> {
         let Inner { core, imports, entries } = &*self.inner;
-        let mut store = Store::new(core.engine(), StoreData::new(state, Limiter::new(limits)));
+        let limiter = Limiter::new(limits).with_memories(machine.memories.clone());
+        let mut store = Store::new(core.engine(), StoreData::new(state, limiter));
         store.limiter(|data| &mut data.limiter);
         let imports = imports.iter().map(|function| Extern::Func(function.make(&mut store))).collect();
-        let instance = core.instantiate(&mut store, imports, machine.memories.as_ref(), limits)?;
+        let instance = core.instantiate(&mut store, imports)?;
         if let Some(memory) = instance.get_memory(&store, "memory") {
             store.data_mut().set_memory(memory);
         }
