@@ -3,11 +3,22 @@
 //! Pure functions of bytes, types and a table of handles: nothing here calls a guest. Where lowering needs memory of the
 //! guest, a [`Lowering`] says which calls of `realloc` to make, in the canonical order, and takes their results.
 
+mod allocations;
+mod lift;
+mod lower;
+mod strings;
+
+pub use crate::types::{CoreType, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
+pub use allocations::{Lowering, Realloc};
+pub use lift::{LIFT_BUDGET, Lifting};
+pub use lower::lower_result;
+
 use crate::{
-    Trap, Type, Value,
+    FunctionType, Trap, Type, Value,
     handles::{Handles, ResourceId},
+    types::{Layout, MAX_FLAT, ResourceIndex},
 };
-use alloc::vec::Vec;
+use alloc::{borrow::ToOwned, format, vec::Vec};
 
 /// How strings lie in a memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,23 +32,97 @@ pub enum StringEncoding {
     CompactUtf16,
 }
 
-/// The type of a flat core value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "WebAssembly's own names")]
-pub enum CoreType {
-    I32,
-    I64,
-    F32,
-    F64,
-}
+/// The most bytes that a string or the elements of a list take.
+const MAX_BYTES: usize = crate::types::MAX_SIZE as usize;
 
-/// Flat values are the raw bits of core values (an `i32` zero-extended).
+/// A flat value: the raw bits of a core value (an `i32` or `f32` zero-extended).
 pub type Flat = u64;
 
-/// Parameters above this number go through memory.
-pub const MAX_FLAT_PARAMS: usize = 16;
-/// Results above this number go through memory.
-pub const MAX_FLAT_RESULTS: usize = 1;
+/// The flat values of a call, on the stack.
+#[derive(Clone, Debug)]
+pub struct FlatValues {
+    values: [Flat; MAX_FLAT],
+    len: usize,
+}
+
+impl Default for FlatValues {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FlatValues {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { values: [0; MAX_FLAT], len: 0 }
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// [`Trap::Limit`] beyond [`MAX_FLAT_PARAMS`] + 1; no valid call has more.
+    pub fn push(&mut self, value: Flat) -> Result<(), Trap> {
+        let slot = self.values.get_mut(self.len).ok_or(Trap::Limit("flat values"))?;
+        *slot = value;
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Adds several.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn extend(&mut self, values: impl IntoIterator<Item = Flat>) -> Result<(), Trap> {
+        values.into_iter().try_for_each(|value| self.push(value))
+    }
+
+    /// All of them.
+    pub fn as_slice(&self) -> &[Flat] {
+        self.values.get(..self.len).unwrap_or(&self.values)
+    }
+}
+
+/// What is passed: the parameters or the result of a function.
+#[derive(Clone, Copy, Debug)]
+enum Passing<'a> {
+    Params(&'a FunctionType),
+    Result(&'a FunctionType),
+}
+
+impl<'a> Passing<'a> {
+    /// How all values together lie in memory.
+    fn layout(self) -> &'a Layout {
+        match self {
+            Self::Params(ty) => ty.params_layout(),
+            Self::Result(ty) => ty.result_layout(),
+        }
+    }
+
+    /// Whether they go through memory.
+    fn in_memory(self) -> bool {
+        match self {
+            Self::Params(ty) => ty.params_in_memory(),
+            Self::Result(ty) => ty.result_in_memory(),
+        }
+    }
+
+    /// The number of values.
+    fn len(self) -> usize {
+        match self {
+            Self::Params(ty) => ty.params().len(),
+            Self::Result(ty) => usize::from(ty.result().is_some()),
+        }
+    }
+
+    /// The types of the values.
+    fn iter(self) -> impl Iterator<Item = &'a Type> {
+        let (params, result) = match self {
+            Self::Params(ty) => (ty.params(), None),
+            Self::Result(ty) => (<&[_]>::default(), ty.result()),
+        };
+        params.iter().map(|(_, ty)| ty).chain(result)
+    }
+}
 
 /// What lifting works on: the instance that the values come from.
 pub struct LiftContext<'a> {
@@ -47,7 +132,7 @@ pub struct LiftContext<'a> {
     pub encoding: StringEncoding,
     /// Its handles.
     pub handles: &'a mut Handles,
-    /// What the [`ResourceIndex`](crate::types::ResourceIndex) of the types stand for in this instance.
+    /// What the [`ResourceIndex`] of the types stand for in this instance.
     pub resources: &'a [ResourceId],
     /// The handles lent to the call: to be given back when it ends.
     pub lent: &'a mut Vec<u32>,
@@ -59,25 +144,42 @@ pub struct LowerContext<'a> {
     pub memory: &'a mut [u8],
     /// Its handles.
     pub handles: &'a mut Handles,
-    /// What the [`ResourceIndex`](crate::types::ResourceIndex) of the types stand for in this instance.
+    /// What the [`ResourceIndex`] of the types stand for in this instance.
     pub resources: &'a [ResourceId],
     /// Whether a resource type is implemented by this instance: it gets the representation for a borrow, no handle.
     pub implements: &'a dyn Fn(ResourceId) -> bool,
-    /// The task that gets borrowed handles, and how many it has.
+    /// The task that gets borrowed handles.
     pub task: u64,
     /// Borrowed handles that the task has: counted up here.
     pub borrows: &'a mut u32,
 }
 
-/// A call of the guest's `realloc`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Realloc {
-    /// The block to grow or shrink; 0 for a new one.
-    pub old: u32,
-    /// Its size in bytes.
-    pub old_size: u32,
-    /// The alignment asked for.
-    pub alignment: u32,
-    /// The size asked for, in bytes.
-    pub size: u32,
+/// The run-time type for a resource type of an instance.
+fn resource(resources: &[ResourceId], index: ResourceIndex) -> Result<ResourceId, Trap> {
+    let found = usize::try_from(index.0).ok().and_then(|index| resources.get(index)).copied();
+    found.ok_or_else(|| Trap::Host(format!("resource type {} is not known to the instance", index.0)))
+}
+
+/// The range of `len` bytes at `pointer`, if it is inside of a memory of `memory` bytes.
+fn range(pointer: u32, len: usize, memory: usize) -> Result<core::ops::Range<usize>, Trap> {
+    let start = usize::try_from(pointer).map_err(|_| Trap::OutOfBounds)?;
+    let end = start.checked_add(len).filter(|end| *end <= memory).ok_or(Trap::OutOfBounds)?;
+    Ok(start..end)
+}
+
+/// Checks that a pointer has an alignment, which is a power of two.
+fn aligned(pointer: u32, alignment: u32) -> Result<(), Trap> {
+    if pointer & alignment.saturating_sub(1) == 0 { Ok(()) } else { Err(Trap::Unaligned) }
+}
+
+/// The host broke what it promised: the value is not of the type.
+#[cold]
+fn mismatch(value: &Value, ty: &Type) -> Trap {
+    Trap::Host(format!("{} where the component expects {ty}", value.kind()))
+}
+
+/// As [`mismatch`], for the number of values.
+#[cold]
+fn wrong_number() -> Trap {
+    Trap::Host("another number of values than the component expects".to_owned())
 }
