@@ -4,9 +4,12 @@
 //! [`enumeration!`](crate::enumeration!) and [`flags!`](crate::flags!).
 
 mod compounds;
+mod macros;
 mod params;
 mod primitives;
 mod resources;
+#[doc(hidden)]
+pub mod support;
 
 pub use compounds::{LiftPayload, LowerPayload, Payload};
 pub use params::{LiftParams, LowerResult};
