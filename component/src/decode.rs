@@ -5,12 +5,11 @@ mod names;
 mod types;
 
 use crate::{
-    definitions::{CoreSort, Definition, ItemIndex, Name, Options, Sort, Step, Wanted},
+    definitions::{CoreSort, Definition, Options, Sort, Step, Wanted},
     error::LoadError,
     modules::Modules,
-    types::ResourceIndex,
 };
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use names::Names;
 use types::Types;
 use wasmparser::{
@@ -67,11 +66,21 @@ struct Body<T> {
 
 impl<T> Body<T> {
     fn new() -> Self {
-        Self { steps: Vec::new(), types: Types::default(), type_count: 0, instance_count: 0, uses_outer: false }
+        Self {
+            steps: Vec::new(),
+            types: Types::default(),
+            type_count: 0,
+            instance_count: 0,
+            uses_outer: false,
+        }
     }
 
     fn finish(self) -> Definition<T> {
-        Definition { resources: self.types.resources(), steps: self.steps.into(), uses_outer: self.uses_outer }
+        Definition {
+            resources: self.types.resources(),
+            steps: self.steps.into(),
+            uses_outer: self.uses_outer,
+        }
     }
 
     /// Notes that an item was added to the index space of `sort`; gives its index if it is one that is counted.
@@ -159,7 +168,9 @@ impl<T> Decoder<'_, T> {
                     self.export(&export?)?;
                 }
             }
-            Payload::ComponentStartSection { .. } => return Err(LoadError::Unsupported("start functions of components")),
+            Payload::ComponentStartSection { .. } => {
+                return Err(LoadError::Unsupported("start functions of components"));
+            }
             _ => {}
         }
         Ok(None)
@@ -188,7 +199,9 @@ impl<T> Decoder<'_, T> {
                 Step::CoreInstantiate { module: module_index, args }
             }
             Instance::FromExports(exports) => {
-                let exports = exports.iter().map(|export| Ok((export.name.into(), core_sort(export.kind)?, export.index)));
+                let exports = exports
+                    .iter()
+                    .map(|export| Ok((export.name.into(), core_sort(export.kind)?, export.index)));
                 Step::CoreBag(exports.collect::<Result<_, LoadError>>()?)
             }
         })
@@ -207,7 +220,8 @@ impl<T> Decoder<'_, T> {
     fn alias(&mut self, alias: &ComponentAlias<'_>) -> Result<(), LoadError> {
         match *alias {
             ComponentAlias::CoreInstanceExport { kind, instance_index, name } => {
-                let step = Step::CoreAlias { sort: core_sort(kind)?, instance: instance_index, name: name.into() };
+                let step =
+                    Step::CoreAlias { sort: core_sort(kind)?, instance: instance_index, name: name.into() };
                 self.push(step)
             }
             ComponentAlias::InstanceExport { kind, instance_index, name } => {
@@ -245,7 +259,9 @@ impl<T> Decoder<'_, T> {
             CanonicalFunction::ResourceDrop { resource: index } => Step::ResourceDrop(resource(index)?),
             CanonicalFunction::ResourceRep { resource: index } => Step::ResourceRep(resource(index)?),
             CanonicalFunction::Lift { core_func_index, type_index, options } => {
-                let wasmparser::component_types::ComponentAnyTypeId::Func(id) = types.component_any_type_at(type_index) else {
+                let wasmparser::component_types::ComponentAnyTypeId::Func(id) =
+                    types.component_any_type_at(type_index)
+                else {
                     return Err(LoadError::Truncated);
                 };
                 let ty = body.types.function(types, id)?;

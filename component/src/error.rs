@@ -151,7 +151,10 @@ impl fmt::Display for LinkError {
                 write!(f, "the component imports {name:?}, which the host does not have")
             }
             Self::UnknownItem { interface, item } => {
-                write!(f, "the component imports {item:?} of {interface:?}, which the host's version does not have")
+                write!(
+                    f,
+                    "the component imports {item:?} of {interface:?}, which the host's version does not have"
+                )
             }
             Self::Type { interface, function, mismatch } => {
                 write!(f, "the component imports {function:?} of {interface:?} with another type: {mismatch}")

@@ -180,7 +180,11 @@ impl<T: Host> Evaluation<T> {
         Ok(Evaluated::Done(Arc::new(InstanceValue { exports: core::mem::take(&mut self.exports) })))
     }
 
-    fn step(&mut self, store: &mut Store<T>, step: &Step<T>) -> Result<Option<Evaluated<T>>, InstantiationError> {
+    fn step(
+        &mut self,
+        store: &mut Store<T>,
+        step: &Step<T>,
+    ) -> Result<Option<Evaluated<T>>, InstantiationError> {
         match step {
             Step::CoreModule(module) => self.modules.push(module.clone()),
             Step::CoreInstantiate { module, args } => {
@@ -188,8 +192,11 @@ impl<T: Host> Evaluation<T> {
                 return Ok(start.map(Evaluated::Start));
             }
             Step::CoreBag(items) => {
-                let items = items.iter().map(|(name, sort, index)| Ok((name.clone(), self.core_item(*sort, *index)?)));
-                self.core_instances.push(CoreInstance::Bag(items.collect::<Result<_, InstantiationError>>()?));
+                let items = items
+                    .iter()
+                    .map(|(name, sort, index)| Ok((name.clone(), self.core_item(*sort, *index)?)));
+                self.core_instances
+                    .push(CoreInstance::Bag(items.collect::<Result<_, InstantiationError>>()?));
             }
             Step::CoreAlias { sort, instance, name } => self.core_alias(store, *sort, *instance, name)?,
             Step::OuterAlias { sort, count, index } => self.outer_alias(*sort, *count, *index)?,
@@ -215,11 +222,15 @@ impl<T: Host> Evaluation<T> {
             }
             Step::Alias { sort, instance, name, bindings } => {
                 let instance = get(&self.instances, *instance)?;
-                let item = instance.exports.get(name).ok_or_else(|| InstantiationError::Missing(name.to_string()))?;
+                let item = instance
+                    .exports
+                    .get(name)
+                    .ok_or_else(|| InstantiationError::Missing(name.to_string()))?;
                 self.add(store, *sort, item.clone(), bindings)?;
             }
             Step::Import { name, sort, bindings, .. } => {
-                let item = self.args.get(name).ok_or_else(|| InstantiationError::Missing(name.to_string()))?.clone();
+                let item =
+                    self.args.get(name).ok_or_else(|| InstantiationError::Missing(name.to_string()))?.clone();
                 self.add(store, *sort, item, bindings)?;
             }
             Step::Export { name, item } => {
@@ -234,7 +245,8 @@ impl<T: Host> Evaluation<T> {
                 }
             }
             Step::Resource { index, destructor } => {
-                let destructor = destructor.map(|function| get(&self.functions_core, function)).transpose()?;
+                let destructor =
+                    destructor.map(|function| get(&self.functions_core, function)).transpose()?;
                 let kind = ResourceKind::Guest { instance: self.instance, destructor };
                 let id = store.data_mut().state_mut().add_resource(kind)?;
                 self.bind(store, *index, id)?;
@@ -397,7 +409,12 @@ impl<T: Host> Evaluation<T> {
         Ok(())
     }
 
-    fn bind(&self, store: &mut Store<T>, index: ResourceIndex, id: ResourceId) -> Result<(), InstantiationError> {
+    fn bind(
+        &self,
+        store: &mut Store<T>,
+        index: ResourceIndex,
+        id: ResourceId,
+    ) -> Result<(), InstantiationError> {
         let instance = store.data_mut().state_mut().instance_mut(self.instance).map_err(|_| missing())?;
         let slot = usize::try_from(index.0).ok().and_then(|index| instance.resources.get_mut(index));
         *slot.ok_or_else(missing)? = id;

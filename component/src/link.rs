@@ -120,7 +120,10 @@ impl<T> Linking<'_, T> {
                     exports.insert(export.clone(), item);
                 }
                 None if used(export) => {
-                    return Err(LinkError::UnknownItem { interface: name.to_string(), item: export.to_string() });
+                    return Err(LinkError::UnknownItem {
+                        interface: name.to_string(),
+                        item: export.to_string(),
+                    });
                 }
                 None => {}
             }

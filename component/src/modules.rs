@@ -2,8 +2,8 @@
 //!
 //! An embedder has its own ways to compile (limits, memories of its own, instructions replaced); [`PlainModules`] is wasmi's.
 
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use wasmi::{Extern, Func, Instance, Module, Store};
+use alloc::{boxed::Box, format, sync::Arc, vec::Vec};
+use wasmi::{Extern, Func, ImportType, Instance, Module, Store};
 
 /// Compiles the core modules of components, all for one `wasmi::Engine`.
 pub trait Modules<T> {
@@ -65,32 +65,26 @@ impl<T: 'static> CoreModule<T> for PlainModule {
         store: &mut Store<T>,
         resolve: &Resolve<'_, T>,
     ) -> Result<(Instance, Option<Func>), wasmi::Error> {
-        let imports = imports(&self.module, store, resolve)?;
+        let imports = imports(self.module.imports(), store, resolve)?;
         let instance = Instance::new(&mut *store, &self.module, &imports)?;
         let start = self.start.as_ref().and_then(|name| instance.get_func(&*store, name));
         Ok((instance, start))
     }
 }
 
-/// What `resolve` gives for each import of `module`, in order.
+/// What `resolve` gives for each of `imports`, in order.
 ///
 /// # Errors
 /// Names the import that is missing.
-pub fn imports<T>(
-    module: &Module,
+pub fn imports<'m, T>(
+    imports: impl Iterator<Item = ImportType<'m>>,
     store: &Store<T>,
     resolve: &Resolve<'_, T>,
 ) -> Result<Vec<Extern>, wasmi::Error> {
-    module
-        .imports()
-        .map(|import| {
-            resolve(store, import.module(), import.name()).ok_or_else(|| {
-                wasmi::Error::new(alloc::format!(
-                    "the core import {:?} {:?} is missing",
-                    import.module(),
-                    import.name()
-                ))
-            })
-        })
-        .collect()
+    let given = imports.map(|import| {
+        let (module, name) = (import.module(), import.name());
+        let missing = || wasmi::Error::new(format!("the core import {module:?} {name:?} is missing"));
+        resolve(store, module, name).ok_or_else(missing)
+    });
+    given.collect()
 }

@@ -18,16 +18,23 @@ pub(crate) fn export(wasm: &[u8]) -> Option<(Vec<u8>, Box<str>)> {
         match &payload {
             Payload::StartSection { func, .. } => start = Some(*func),
             Payload::ExportSection(exports) => {
-                names = exports.clone().into_iter().map(|export| export.map(|export| export.name)).collect::<Result<_, _>>().ok()?;
+                names = exports
+                    .clone()
+                    .into_iter()
+                    .map(|export| export.map(|export| export.name))
+                    .collect::<Result<_, _>>()
+                    .ok()?;
             }
             _ => {}
         }
         if let Some((id, range)) = payload.as_section() {
-            sections.push((id, wasm.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?));
+            sections
+                .push((id, wasm.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)?));
         }
     }
     let start = start?;
-    let name = (0_u32..).map(|number| format!("start {number}")).find(|name| !names.contains(&name.as_str()))?;
+    let name =
+        (0_u32..).map(|number| format!("start {number}")).find(|name| !names.contains(&name.as_str()))?;
     let mut entry = Vec::new();
     leb(&mut entry, u32::try_from(name.len()).ok()?);
     entry.extend_from_slice(name.as_bytes());

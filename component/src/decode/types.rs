@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use wasmparser::{
     ComponentExternalKind, PrimitiveValType,
     component_types::{
-        ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType, ComponentFuncTypeId,
-        ComponentInstanceTypeId, ComponentValType, ResourceId,
+        ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType,
+        ComponentFuncTypeId, ComponentInstanceTypeId, ComponentValType, ResourceId,
     },
     types::TypesRef,
 };
@@ -129,7 +129,8 @@ impl Types {
             },
             ComponentEntityType::Instance(id) => {
                 let exports = types[id].exports.iter();
-                let wanted = exports.map(|(name, item)| Ok((names.get(name), self.wanted(types, &item.ty, names)?)));
+                let wanted =
+                    exports.map(|(name, item)| Ok((names.get(name), self.wanted(types, &item.ty, names)?)));
                 Wanted::Instance(wanted.collect::<Result<_, LoadError>>()?)
             }
             ComponentEntityType::Type { created: ComponentAnyTypeId::Resource(id), .. } => {
@@ -155,16 +156,22 @@ impl Types {
         if function.async_ {
             return Err(LoadError::Unsupported("asynchronous functions"));
         }
-        let params = function.params.iter().map(|(name, ty)| Ok((Box::from(name.as_str()), self.value(types, *ty)?)));
+        let params =
+            function.params.iter().map(|(name, ty)| Ok((Box::from(name.as_str()), self.value(types, *ty)?)));
         let params = params.collect::<Result<Vec<_>, LoadError>>()?;
         let result = self.optional(types, function.result)?;
-        let converted = FunctionType::new(params, result).map_err(|error| LoadError::Type(error.to_string()))?;
+        let converted =
+            FunctionType::new(params, result).map_err(|error| LoadError::Type(error.to_string()))?;
         let converted = Arc::new(converted);
         self.functions.insert(id, converted.clone());
         Ok(converted)
     }
 
-    fn optional(&mut self, types: TypesRef<'_>, ty: Option<ComponentValType>) -> Result<Option<Type>, LoadError> {
+    fn optional(
+        &mut self,
+        types: TypesRef<'_>,
+        ty: Option<ComponentValType>,
+    ) -> Result<Option<Type>, LoadError> {
         ty.map(|ty| self.value(types, ty)).transpose()
     }
 
@@ -182,18 +189,23 @@ impl Types {
     }
 
     fn defined(&mut self, types: TypesRef<'_>, ty: &ComponentDefinedType) -> Result<Type, LoadError> {
-        let labels = |labels: &mut dyn Iterator<Item = &str>| labels.map(Box::from).collect::<Vec<Box<str>>>();
+        let labels =
+            |labels: &mut dyn Iterator<Item = &str>| labels.map(Box::from).collect::<Vec<Box<str>>>();
         let made = match ty {
             ComponentDefinedType::Primitive(ty) => return primitive(*ty),
             ComponentDefinedType::Own(id) => return Ok(Type::Own(self.resource(id.resource()))),
             ComponentDefinedType::Borrow(id) => return Ok(Type::Borrow(self.resource(id.resource()))),
             ComponentDefinedType::Record(record) => {
-                let fields = record.fields.iter().map(|(name, ty)| Ok((Box::from(name.as_str()), self.value(types, *ty)?)));
+                let fields = record
+                    .fields
+                    .iter()
+                    .map(|(name, ty)| Ok((Box::from(name.as_str()), self.value(types, *ty)?)));
                 Type::record(fields.collect::<Result<Vec<_>, LoadError>>()?)
             }
             ComponentDefinedType::Variant(variant) => {
                 let cases = variant.cases.iter();
-                let cases = cases.map(|(name, case)| Ok((Box::from(name.as_str()), self.optional(types, case.ty)?)));
+                let cases =
+                    cases.map(|(name, case)| Ok((Box::from(name.as_str()), self.optional(types, case.ty)?)));
                 Type::variant(cases.collect::<Result<Vec<_>, LoadError>>()?)
             }
             ComponentDefinedType::List { element, .. } => Type::list(self.value(types, *element)?),
@@ -207,7 +219,9 @@ impl Types {
                 let elements = tuple.types.iter().map(|ty| self.value(types, *ty));
                 Type::tuple(elements.collect::<Result<Vec<_>, LoadError>>()?)
             }
-            ComponentDefinedType::Flags(names) => Type::flags(labels(&mut names.iter().map(|name| name.as_str()))),
+            ComponentDefinedType::Flags(names) => {
+                Type::flags(labels(&mut names.iter().map(|name| name.as_str())))
+            }
             ComponentDefinedType::Enum(names) => {
                 Type::enumeration(labels(&mut names.iter().map(|name| name.as_str())))
             }

@@ -49,7 +49,9 @@ pub(crate) fn lower<T: Host>(store: &mut Store<T>, lowered: Lowered<T>) -> Func 
             return Err(Trap::CannotLeave.into());
         }
         match &*lowered.function {
-            Function::Lifted(_) => Err(suspend(&mut caller, Request::Call { lowered: lowered.clone(), args })),
+            Function::Lifted(_) => {
+                Err(suspend(&mut caller, Request::Call { lowered: lowered.clone(), args }))
+            }
             Function::Host(function) => call_host(&mut caller, &lowered, function, args, results),
         }
     })
@@ -83,9 +85,12 @@ fn call_host<T: Host>(
     };
     side.give_back(caller.data_mut(), &lent)?;
     T::after_call(caller);
-    let mut lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, &args)?;
+    let lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, &args)?;
     if lowering.next().is_some() {
-        return Err(suspend(caller, Request::Return { lowered: lowered.clone(), args, result: lowering.into_result() }));
+        return Err(suspend(
+            caller,
+            Request::Return { lowered: lowered.clone(), args, result: lowering.into_result() },
+        ));
     }
     let mut flat = FlatValues::default();
     side.with_memory(caller, |memory, data| side.finish(memory, data, lowering, 0, &mut flat))?;

@@ -16,7 +16,7 @@ use crate::{
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::task::{Context, Poll};
-use wasmi::{Func, Memory, Store, Val};
+use wasmi::{F32, F64, Func, Memory, Store, Val};
 
 /// The options of `canon lift` and `canon lower` at run time.
 #[derive(Clone, Copy, Debug)]
@@ -242,14 +242,21 @@ impl<T: Host> Calling<T> {
         let side = lowered.side();
         let values = side.with_memory(&mut *store, |memory, data| {
             let params = lowered.ty.params.iter();
-            params.map(|(_, ty)| side.lift(memory, data, &mut lifting, ty, &mut lent)).collect::<Result<Vec<_>, _>>()
+            params
+                .map(|(_, ty)| side.lift(memory, data, &mut lifting, ty, &mut lent))
+                .collect::<Result<Vec<_>, _>>()
         })?;
         let function = lowered.function.clone();
         Self::new(store, function, Caller::Guest { lowered, args, lent }, values)
     }
 
-    pub(crate) fn advance(&mut self, store: &mut Store<T>, mut input: Option<Val>) -> Result<Advance<T>, Trap> {
-        let Function::Lifted(lifted) = &*self.function else { return Err(Trap::CannotEnter) };
+    pub(crate) fn advance(
+        &mut self,
+        store: &mut Store<T>,
+        mut input: Option<Val>,
+    ) -> Result<Advance<T>, Trap> {
+        let function = self.function.clone();
+        let Function::Lifted(lifted) = &*function else { return Err(Trap::CannotEnter) };
         loop {
             match &mut self.stage {
                 Stage::Lowering(storing) => match storing.advance(store, input.take())? {
@@ -261,16 +268,20 @@ impl<T: Host> Calling<T> {
                     }
                 },
                 Stage::Running => {
-                    let result = self.lift_result(store, input)?;
+                    let core = input.take();
+                    let result = self.lift_result(store, core.clone())?;
                     match &self.caller {
                         Caller::Guest { lowered, args, .. } => {
-                            let lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, args)?;
-                            self.stage = Stage::Returning(Storing::new(lowered.side(), 0, lowering), input.take());
+                            let lowering =
+                                Lowering::result(result, &lowered.ty, lowered.options.encoding, args)?;
+                            self.stage =
+                                Stage::Returning(Storing::new(lowered.side(), 0, lowering), core);
                         }
-                        Caller::Host => match self.post_return(store, lifted, result, input.take(), None)? {
-                            Some(call) => return Ok(call),
-                            None => input = None,
-                        },
+                        Caller::Host => {
+                            if let Some(call) = self.post_return(store, lifted, result, core, None)? {
+                                return Ok(call);
+                            }
+                        }
                     }
                 }
                 Stage::Returning(storing, core) => match storing.advance(store, input.take())? {
@@ -312,7 +323,9 @@ impl<T: Host> Calling<T> {
                 flat.extend(core.iter().map(flat_value))?;
                 let mut lifting = Lifting::result(&lifted.ty, &flat);
                 let mut lent = Vec::new();
-                Some(side.with_memory(&mut *store, |memory, data| side.lift(memory, data, &mut lifting, ty, &mut lent))?)
+                Some(side.with_memory(&mut *store, |memory, data| {
+                    side.lift(memory, data, &mut lifting, ty, &mut lent)
+                })?)
             }
             None => None,
         };
@@ -357,7 +370,12 @@ enum HostStage<T> {
 }
 
 impl<T: Host> Hosted<T> {
-    pub(crate) fn waiting(lowered: Arc<Lowered<T>>, args: FlatValues, lent: Vec<u32>, repeat: Repeat<T>) -> Self {
+    pub(crate) fn waiting(
+        lowered: Arc<Lowered<T>>,
+        args: FlatValues,
+        lent: Vec<u32>,
+        repeat: Repeat<T>,
+    ) -> Self {
         Self { lowered, args, stage: HostStage::Waiting(repeat, lent) }
     }
 
@@ -383,7 +401,8 @@ impl<T: Host> Hosted<T> {
             let Poll::Ready(result) = repeat(&mut call) else { return Ok(Advance::Wait) };
             let result = result?;
             self.lowered.side().give_back(store.data_mut(), lent)?;
-            let lowering = Lowering::result(result, &self.lowered.ty, self.lowered.options.encoding, &self.args)?;
+            let lowering =
+                Lowering::result(result, &self.lowered.ty, self.lowered.options.encoding, &self.args)?;
             self.stage = HostStage::Returning(Storing::new(self.lowered.side(), 0, lowering));
         }
         let HostStage::Returning(storing) = &mut self.stage else { return Ok(Advance::Wait) };
@@ -439,8 +458,8 @@ pub(crate) fn core_value(bits: u64, ty: CoreType) -> Val {
     match ty {
         CoreType::I32 => Val::I32((bits as u32).cast_signed()),
         CoreType::I64 => Val::I64(bits.cast_signed()),
-        CoreType::F32 => Val::F32((bits as u32).into()),
-        CoreType::F64 => Val::F64(bits.into()),
+        CoreType::F32 => Val::F32(F32::from_bits(bits as u32)),
+        CoreType::F64 => Val::F64(F64::from_bits(bits)),
     }
 }
 

@@ -23,7 +23,9 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use call::{Caller, Calling, Destroying, Hosted, core_value};
 use core::{fmt, mem, task::Context};
 use state::Request;
-use wasmi::{Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, Val, errors::HostError};
+use wasmi::{
+    Func, ResumableCall, ResumableCallHostTrap, ResumableCallOutOfFuel, Store, Val, errors::HostError,
+};
 
 /// The host error by which a guest is unwound until what it has asked for is done.
 #[derive(Debug)]
@@ -85,7 +87,11 @@ enum Core {
 
 /// What a frame wants next.
 pub(crate) enum Advance<T> {
-    Call { function: Func, args: [Val; MAX_FLAT], len: usize },
+    Call {
+        function: Func,
+        args: [Val; MAX_FLAT],
+        len: usize,
+    },
     Nested(Box<Evaluation<T>>),
     /// It is done, and this is for the frame below.
     Return(Input<T>),
@@ -256,7 +262,12 @@ impl<T: Host> Execution<T> {
     }
 
     /// Goes on with a core call. Gives the fuel that it needs if that has run out.
-    fn resume(&mut self, store: &mut Store<T>, call: Core, input: Input<T>) -> Result<Option<u64>, wasmi::Error> {
+    fn resume(
+        &mut self,
+        store: &mut Store<T>,
+        call: Core,
+        input: Input<T>,
+    ) -> Result<Option<u64>, wasmi::Error> {
         let mut results = [Val::I32(0)];
         let (Core::Suspended(_, count) | Core::OutOfFuel(_, count)) = call;
         let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;

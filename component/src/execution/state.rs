@@ -37,7 +37,10 @@ pub(crate) struct InstanceState {
 pub(crate) enum ResourceKind {
     /// The host: its resource type of this number.
     Host,
-    Guest { instance: InstanceIndex, destructor: Option<Func> },
+    Guest {
+        instance: InstanceIndex,
+        destructor: Option<Func>,
+    },
 }
 
 /// Why the guest was unwound, and what is to be done before it goes on.
@@ -100,9 +103,11 @@ impl<T> State<T> {
         if self.instances.len() >= INSTANCES_MAX {
             return Err(InstantiationError::Limit("component instances"));
         }
-        let index = u32::try_from(self.instances.len()).map_err(|_| InstantiationError::Limit("component instances"))?;
+        let index = u32::try_from(self.instances.len())
+            .map_err(|_| InstantiationError::Limit("component instances"))?;
         // Until they are bound they are no resource at all.
-        let resources = usize::try_from(resources).map_err(|_| InstantiationError::Limit("resource types"))?;
+        let resources =
+            usize::try_from(resources).map_err(|_| InstantiationError::Limit("resource types"))?;
         self.instances.push(InstanceState {
             parent,
             may_enter: true,
@@ -115,11 +120,16 @@ impl<T> State<T> {
 
     pub(crate) fn count_core_instance(&mut self) -> Result<(), InstantiationError> {
         self.core_instances = self.core_instances.saturating_add(1);
-        if self.core_instances > INSTANCES_MAX { Err(InstantiationError::Limit("core instances")) } else { Ok(()) }
+        if self.core_instances > INSTANCES_MAX {
+            Err(InstantiationError::Limit("core instances"))
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn add_resource(&mut self, kind: ResourceKind) -> Result<ResourceId, InstantiationError> {
-        let index = u32::try_from(self.resources.len()).map_err(|_| InstantiationError::Limit("resource types"))?;
+        let index =
+            u32::try_from(self.resources.len()).map_err(|_| InstantiationError::Limit("resource types"))?;
         self.resources.push(kind);
         Ok(ResourceId(index))
     }
@@ -164,16 +174,29 @@ impl<T> State<T> {
 
     /// Enters `instance` from `caller` (the host if none): it and what it is nested in, as far as the caller is not nested
     /// in that too.
-    pub(crate) fn enter(&mut self, instance: InstanceIndex, caller: Option<InstanceIndex>) -> Result<(), Trap> {
+    pub(crate) fn enter(
+        &mut self,
+        instance: InstanceIndex,
+        caller: Option<InstanceIndex>,
+    ) -> Result<(), Trap> {
         self.set_may_enter(instance, caller, false)
     }
 
     /// Ends what [`enter`](Self::enter) began.
-    pub(crate) fn leave(&mut self, instance: InstanceIndex, caller: Option<InstanceIndex>) -> Result<(), Trap> {
+    pub(crate) fn leave(
+        &mut self,
+        instance: InstanceIndex,
+        caller: Option<InstanceIndex>,
+    ) -> Result<(), Trap> {
         self.set_may_enter(instance, caller, true)
     }
 
-    fn set_may_enter(&mut self, instance: InstanceIndex, caller: Option<InstanceIndex>, may: bool) -> Result<(), Trap> {
+    fn set_may_enter(
+        &mut self,
+        instance: InstanceIndex,
+        caller: Option<InstanceIndex>,
+        may: bool,
+    ) -> Result<(), Trap> {
         let mut next = Some(instance);
         while let Some(index) = next {
             if self.is_within(caller, index)? {

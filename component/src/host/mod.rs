@@ -127,7 +127,7 @@ impl<T> Linker<T> {
     pub fn interface(&mut self, name: &str) -> InterfaceBuilder<'_, T> {
         let interface = self
             .interfaces
-            .entry_ref(name)
+            .entry(name.into())
             .or_insert_with(|| Interface { functions: HashMap::new(), resources: HashMap::new() });
         InterfaceBuilder { interface, resources: &mut self.resources, markers: &mut self.markers }
     }
@@ -187,9 +187,7 @@ impl<T: 'static> InterfaceBuilder<'_, T> {
             P::check(&ty.params, types)?;
             R::check(ty.result.as_ref(), types)
         };
-        let enter = move |call: &mut Call<'_, T>,
-                          next: &mut Next<'_, T>,
-                          _: &FunctionType| {
+        let enter = move |call: &mut Call<'_, T>, next: &mut Next<'_, T>, _: &FunctionType| {
             let params = P::lift(&mut || next(call.data))?;
             match function(call, &params) {
                 Poll::Ready(result) => Ok(Called::Ready(result?.lower())),
@@ -214,9 +212,7 @@ impl<T: 'static> InterfaceBuilder<'_, T> {
         + Sync
         + 'static,
     ) -> &mut Self {
-        let enter = move |call: &mut Call<'_, T>,
-                          next: &mut Next<'_, T>,
-                          ty: &FunctionType| {
+        let enter = move |call: &mut Call<'_, T>, next: &mut Next<'_, T>, ty: &FunctionType| {
             let params = ty.params.iter().map(|_| next(call.data)).collect::<Result<Vec<_>, _>>()?;
             match function(call, ty, &params) {
                 Poll::Ready(result) => Ok(Called::Ready(result?)),

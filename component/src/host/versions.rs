@@ -24,10 +24,7 @@ fn track(version: Version) -> Version {
 }
 
 /// The newest of `offered` that is compatible with `wanted`.
-pub(super) fn newest_compatible<'a>(
-    wanted: &str,
-    offered: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn newest_compatible<'a>(wanted: &str, offered: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let (base, version) = split(wanted)?;
     offered
         .filter_map(|name| split(name).map(|(offered, version)| (offered, version, name)))
@@ -42,13 +39,23 @@ mod tests {
 
     #[test]
     fn the_newest_compatible_version_serves() {
-        let offered = ["a:b/c@0.2.0", "a:b/c@0.2.12", "a:b/c@0.2.9", "a:b/c@0.3.0", "a:b/c@1.4.0", "a:b/d@0.2.99", "a:b/e"];
+        let offered = [
+            "a:b/c@0.2.0",
+            "a:b/c@0.2.12",
+            "a:b/c@0.2.9",
+            "a:b/c@0.3.0",
+            "a:b/c@1.4.0",
+            "a:b/d@0.2.99",
+            "a:b/e",
+        ];
         let find = |wanted| newest_compatible(wanted, offered.into_iter());
         assert_eq!(find("a:b/c@0.2.3"), Some("a:b/c@0.2.12"));
         assert_eq!(find("a:b/c@0.2.13"), Some("a:b/c@0.2.12"), "an older host serves a newer guest");
         assert_eq!(find("a:b/c@0.3.1"), Some("a:b/c@0.3.0"));
         assert_eq!(find("a:b/c@1.0.0"), Some("a:b/c@1.4.0"));
-        for none in ["a:b/c@0.4.0", "a:b/c@0.0.2", "a:b/c@2.0.0", "a:b/c@0.2.0-rc1", "a:b/c", "a:b/e@0.2.0", "x"] {
+        for none in
+            ["a:b/c@0.4.0", "a:b/c@0.0.2", "a:b/c@2.0.0", "a:b/c@0.2.0-rc1", "a:b/c", "a:b/e@0.2.0", "x"]
+        {
             assert_eq!(find(none), None, "{none}");
         }
     }
