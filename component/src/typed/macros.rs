@@ -248,13 +248,13 @@ macro_rules! flags {
     (
         $(#[$meta:meta])*
         $vis:vis struct $name:ident {
-            $($(#[$flag_meta:meta])* $flag:ident $(as $wit:literal)?),+ $(,)?
+            $($(#[$($flag_meta:tt)*])* $flag:ident $(as $wit:literal)?),+ $(,)?
         }
     ) => {
         $crate::typed::support::bitflags! {
             $(#[$meta])*
             $vis struct $name: u32 {
-                $($(#[$flag_meta])*
+                $($(#[$($flag_meta)*])*
                 const $flag =
                     1 << $crate::typed::support::position($name::NAMES, ::core::stringify!($flag));)+
             }
