@@ -110,8 +110,13 @@ pub(crate) struct Evaluation<T> {
     exports: Items<T>,
 }
 
+/// Definitions that are evaluated before others have their turn.
+const STEPS: usize = 64;
+
 /// What evaluation needs before it can go on.
 pub(crate) enum Evaluated<T> {
+    /// Fuel, for the [`STEPS`] to come.
+    Fuel,
     /// A core start function is to be called.
     Start(Func),
     /// A component within it is to be instantiated.
@@ -171,7 +176,12 @@ impl<T: Host> Evaluation<T> {
         {
             self.add_instance(store, instance, bindings)?;
         }
+        let mut steps = 0;
         while let Some(step) = definition.steps.get(self.position) {
+            if steps == STEPS {
+                return Ok(Evaluated::Fuel);
+            }
+            steps += 1;
             self.position = self.position.saturating_add(1);
             if let Some(needed) = self.step(store, step)? {
                 return Ok(needed);

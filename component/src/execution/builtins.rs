@@ -67,7 +67,7 @@ fn call_host<T: Host>(
     let side = lowered.side();
     let mut lent = Vec::new();
     let called = side.with_memory(&mut *caller, |memory, data| {
-        let mut lifting = Lifting::params(&lowered.ty, &args);
+        let mut lifting = Lifting::params(&lowered.ty, &args).with_budget(data.value_budget());
         let mut params = lowered.ty.params.iter();
         let waker = data.waker().clone();
         let mut next = |data: &mut T| {

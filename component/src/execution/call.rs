@@ -238,7 +238,7 @@ impl<T: Host> Calling<T> {
         args: FlatValues,
     ) -> Result<Self, Trap> {
         let mut lent = Vec::new();
-        let mut lifting = Lifting::params(&lowered.ty, &args);
+        let mut lifting = Lifting::params(&lowered.ty, &args).with_budget(store.data().value_budget());
         let side = lowered.side();
         let values = side.with_memory(&mut *store, |memory, data| {
             let params = lowered.ty.params.iter();
@@ -321,7 +321,7 @@ impl<T: Host> Calling<T> {
             Some(ty) => {
                 let mut flat = FlatValues::default();
                 flat.extend(core.iter().map(flat_value))?;
-                let mut lifting = Lifting::result(&lifted.ty, &flat);
+                let mut lifting = Lifting::result(&lifted.ty, &flat).with_budget(store.data().value_budget());
                 let mut lent = Vec::new();
                 Some(side.with_memory(&mut *store, |memory, data| {
                     side.lift(memory, data, &mut lifting, ty, &mut lent)

@@ -39,6 +39,9 @@ impl fmt::Display for Suspended {
 
 impl HostError for Suspended {}
 
+/// What evaluating some definitions costs: about as much time as so much fuel of instructions.
+const EVALUATION_FUEL: u64 = 5_000;
+
 /// How deep calls between components may nest.
 const DEPTH_MAX: usize = 10_000;
 
@@ -210,6 +213,17 @@ impl<T: Host> Execution<T> {
                         self.stack.push(Frame::Evaluation(evaluation));
                     }
                     match evaluated {
+                        Evaluated::Fuel => match store.get_fuel() {
+                            Ok(fuel) if fuel < EVALUATION_FUEL => {
+                                return Ok(Progress::OutOfFuel(EVALUATION_FUEL));
+                            }
+                            Ok(fuel) => {
+                                store.set_fuel(fuel.saturating_sub(EVALUATION_FUEL))?;
+                                continue;
+                            }
+                            // The store is not metered.
+                            Err(_) => continue,
+                        },
                         Evaluated::Start(function) => Advance::call(function, &[]),
                         Evaluated::Nested(nested) => Advance::Nested(nested),
                         Evaluated::Done(instance) => Advance::Return(Input::Instance(instance)),

@@ -8,6 +8,7 @@ mod versions;
 
 use crate::{
     Trap, Value,
+    abi::LIFT_BUDGET,
     execution::State,
     handles::ResourceId,
     typed::{LiftParams, LowerResult, Mismatch, TypeCheck},
@@ -31,6 +32,11 @@ pub trait Host: Sized + Send + 'static {
 
     /// Whom a host function that waits is to wake.
     fn waker(&self) -> &Waker;
+
+    /// How many bytes of the host's memory the values of one call may take, at most. A call with more ends the guest.
+    fn value_budget(&self) -> usize {
+        LIFT_BUDGET
+    }
 
     /// Called after each host call that did not wait, so that the guest can be made to yield.
     fn after_call(caller: &mut Caller<'_, Self>) {
