@@ -77,6 +77,7 @@ pub mod io;
 pub mod limits;
 pub mod memory;
 pub mod preview1;
+pub mod preview2;
 pub mod program;
 pub mod random;
 pub mod runner;

@@ -23,6 +23,14 @@ pub(crate) struct TestClock {
     timers: Arc<TimerQueue>,
 }
 
+impl TestClock {
+    /// Moves the clock and wakes who waited for it.
+    pub(crate) fn advance(&self, span: Nanoseconds) {
+        let now = self.now.fetch_add(span, Ordering::Relaxed) + span;
+        self.timers.fire(now);
+    }
+}
+
 impl Clock for TestClock {
     fn monotonic(&self) -> Nanoseconds {
         self.now.fetch_add(self.tick.load(Ordering::Relaxed), Ordering::Relaxed)

@@ -1,0 +1,29 @@
+//! `wasi:io/error`.
+
+use crate::{
+    Error,
+    preview2::{Interfaces, Polled, Preview2, interface, offer},
+};
+use alloc::string::{String, ToString};
+use component::Borrow;
+use core::task::Poll;
+
+/// The resource `error`: what went wrong with a stream.
+pub struct IoError {
+    /// What went wrong.
+    pub error: Error,
+    /// It went wrong with a file.
+    pub is_file: bool,
+}
+
+pub fn register(linker: &mut Interfaces) {
+    let mut error = interface(linker, "wasi:io/error");
+    offer::<IoError>(&mut error);
+    error.func("[method]error.to-debug-string", to_debug_string);
+}
+
+/// The error, for a person.
+pub fn to_debug_string(call: &mut Preview2<'_>, (error,): &(Borrow<IoError>,)) -> Polled<String> {
+    let error = call.data.state.table.get::<IoError>(error.rep)?;
+    Poll::Ready(Ok(error.error.to_string()))
+}

@@ -1,0 +1,79 @@
+//! A guest's input stream: reading what is there, and what it means when that fails.
+
+use super::{Failure, TRANSFER_MAX, zeroed};
+use crate::{Error, io::InputStream};
+use alloc::{sync::Arc, vec::Vec};
+use core::task::{Context, Poll, Waker, ready};
+
+/// The resource `input-stream`.
+pub struct Input {
+    stream: Arc<dyn InputStream>,
+    /// What has failed is a file.
+    pub(super) is_file: bool,
+    /// It has failed, and the guest knows.
+    closed: bool,
+}
+
+/// Up to this length, a buffer is as long as the guest says.
+const SHORT: usize = 4 << 10;
+
+impl Input {
+    /// A stream that reads from `stream`.
+    pub fn new(stream: Arc<dyn InputStream>) -> Self {
+        Self { stream, is_file: false, closed: false }
+    }
+
+    /// A stream that reads from a file, and whose errors are those of files.
+    pub fn file(stream: Arc<dyn InputStream>) -> Self {
+        Self { is_file: true, ..Self::new(stream) }
+    }
+
+    /// Whether it has failed, and the guest knows.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Waits until a read would not wait.
+    pub fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        if self.closed { Poll::Ready(()) } else { self.stream.poll_readable(task).map(|_| ()) }
+    }
+
+    /// Reads up to `len` bytes, as many as are there now: perhaps none.
+    pub fn read(&mut self, len: u64) -> Result<Vec<u8>, Failure> {
+        match self.poll_read(&mut Context::from_waker(Waker::noop()), len) {
+            Poll::Ready(read) => read,
+            Poll::Pending => Ok(Vec::new()),
+        }
+    }
+
+    /// Reads up to `len` bytes; waits for the first, or for the end, even if `len` is 0.
+    pub fn poll_read(&mut self, task: &mut Context<'_>, len: u64) -> Poll<Result<Vec<u8>, Failure>> {
+        if self.closed {
+            return Poll::Ready(Err(Failure::Closed));
+        }
+        let read = ready!(self.poll_stream(task, usize::try_from(len).unwrap_or(usize::MAX)));
+        Poll::Ready(read.map_err(|error| self.fail(error)).and_then(|read| read.ok_or(Failure::Closed)))
+    }
+
+    /// `None` is the end.
+    fn poll_stream(&self, task: &mut Context<'_>, len: usize) -> Poll<crate::Result<Option<Vec<u8>>>> {
+        let mut len = len.min(TRANSFER_MAX);
+        if len == 0 || len > SHORT {
+            // Who asks for much does not get a large buffer for little.
+            let there = ready!(self.stream.poll_readable(task))?.bytes;
+            if len == 0 {
+                return Poll::Ready(Ok((there > 0).then(Vec::new)));
+            }
+            len = len.min(usize::try_from(there).unwrap_or(usize::MAX).max(SHORT));
+        }
+        let mut buffer = zeroed(len)?;
+        let count = ready!(self.stream.poll_read(task, &mut buffer))?;
+        buffer.truncate(count);
+        Poll::Ready(Ok((count > 0).then_some(buffer)))
+    }
+
+    fn fail(&mut self, error: Error) -> Failure {
+        self.closed = true;
+        Failure::of(error)
+    }
+}

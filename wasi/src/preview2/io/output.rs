@@ -1,0 +1,260 @@
+//! A guest's output stream: what it may write now, what it has written but could not leave yet, and what it means when that fails.
+
+use super::{Failure, TRANSFER_MAX};
+use crate::{Error, heap, io::OutputStream};
+use alloc::{format, sync::Arc, vec::Vec};
+use component::Trap;
+use core::task::{Context, Poll, Waker, ready};
+
+/// The resource `output-stream`.
+///
+/// `write` never waits and takes all that was permitted. Nearly always that leaves at once; if somebody else has filled the
+/// stream meanwhile, the rest stays here, and nothing more is permitted until it has left.
+pub struct Output {
+    stream: Arc<dyn OutputStream>,
+    /// What has failed is a file.
+    pub(super) is_file: bool,
+    /// Bytes that the guest may still write after its last `check-write`.
+    permit: usize,
+    unwritten: Vec<u8>,
+    /// Bytes of `unwritten` that have left.
+    left: usize,
+    flushing: bool,
+    status: Status,
+}
+
+#[derive(Clone, Copy)]
+enum Status {
+    Open,
+    /// Something has failed, and the guest does not know.
+    Failing(Error),
+    Closed,
+}
+
+/// The most bytes of the functions that write and flush.
+const FLUSHED_MAX: usize = 4096;
+const ZEROES: [u8; FLUSHED_MAX] = [0; FLUSHED_MAX];
+
+/// What a guest gets of a function of a stream: the error is its own, the trap ends it.
+type Written<T> = Result<Result<T, Failure>, Trap>;
+
+impl Output {
+    /// A stream that writes to `stream`.
+    pub fn new(stream: Arc<dyn OutputStream>) -> Self {
+        Self {
+            stream,
+            is_file: false,
+            permit: 0,
+            unwritten: Vec::new(),
+            left: 0,
+            flushing: false,
+            status: Status::Open,
+        }
+    }
+
+    /// A stream that writes to a file, and whose errors are those of files.
+    pub fn file(stream: Arc<dyn OutputStream>) -> Self {
+        let mut output = Self::new(stream);
+        output.is_file = true;
+        output
+    }
+
+    /// Whether it has failed.
+    pub fn is_closed(&self) -> bool {
+        !matches!(self.status, Status::Open)
+    }
+
+    /// Waits until `check-write` would permit something, or fail.
+    pub fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        if self.is_closed() {
+            return Poll::Ready(());
+        }
+        match ready!(self.poll_settled(task)) {
+            Ok(()) => self.stream.poll_writable(task).map(|_| ()),
+            Err(error) => {
+                self.status = Status::Failing(error);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// How many bytes may be written now.
+    pub fn check_write(&mut self) -> Result<u64, Failure> {
+        self.open()?;
+        self.permit = 0;
+        let task = &mut Context::from_waker(Waker::noop());
+        let writable = match self.poll_settled(task) {
+            Poll::Ready(Ok(())) => self.stream.poll_writable(task),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        match writable {
+            Poll::Pending => {}
+            Poll::Ready(Ok(readiness)) if !readiness.hangup => {
+                // A stream that is full for ever is ready too: writing to it says so.
+                self.permit = usize::try_from(readiness.bytes).unwrap_or(usize::MAX).clamp(1, TRANSFER_MAX);
+            }
+            Poll::Ready(Ok(_)) => return Err(self.fail(Error::Pipe)),
+            Poll::Ready(Err(error)) => return Err(self.fail(error)),
+        }
+        Ok(self.permit as u64)
+    }
+
+    /// Writes what was permitted.
+    pub fn write(&mut self, contents: &[u8]) -> Written<()> {
+        self.permitted(contents.len() as u64)?;
+        Ok(self.put(contents))
+    }
+
+    /// Writes so many zeros, which were permitted.
+    pub fn write_zeroes(&mut self, len: u64) -> Written<()> {
+        self.permitted(len)?;
+        Ok(self.put_zeroes(len))
+    }
+
+    /// Begins to flush: nothing is permitted until that is done.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        self.open()?;
+        self.permit = 0;
+        self.flushing = true;
+        match self.poll_settled(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(error)) => Err(self.fail(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Flushes, and waits until that is done and more can be written. `again`: it has begun already.
+    pub fn poll_flush(&mut self, task: &mut Context<'_>, again: bool) -> Poll<Result<(), Failure>> {
+        ready!(self.poll_flushed(task, again, |_| Ok(())))?;
+        // What is wrong here is for the next call to find.
+        self.stream.poll_writable(task).map(|_| Ok(()))
+    }
+
+    /// Writes up to 4096 bytes, and waits until they have left. `again`: they were taken already.
+    pub fn poll_write_and_flush(
+        &mut self,
+        task: &mut Context<'_>,
+        again: bool,
+        contents: &[u8],
+    ) -> Poll<Written<()>> {
+        flushable(contents.len() as u64)?;
+        self.poll_flushed(task, again, |output| output.put(contents)).map(Ok)
+    }
+
+    /// Writes up to 4096 zeros, and waits until they have left. `again`: they were taken already.
+    pub fn poll_write_zeroes_and_flush(
+        &mut self,
+        task: &mut Context<'_>,
+        again: bool,
+        len: u64,
+    ) -> Poll<Written<()>> {
+        flushable(len)?;
+        self.poll_flushed(task, again, |output| output.put_zeroes(len)).map(Ok)
+    }
+
+    fn poll_flushed(
+        &mut self,
+        task: &mut Context<'_>,
+        again: bool,
+        put: impl FnOnce(&mut Self) -> Result<(), Failure>,
+    ) -> Poll<Result<(), Failure>> {
+        self.open()?;
+        if !again {
+            self.permit = 0;
+            put(self)?;
+            self.flushing = true;
+        }
+        self.poll_settled(task).map_err(|error| self.fail(error))
+    }
+
+    /// Makes sure that so many bytes were permitted, and counts them.
+    fn permitted(&mut self, len: u64) -> Result<(), Trap> {
+        let rest = usize::try_from(len).ok().and_then(|len| self.permit.checked_sub(len));
+        self.permit = rest.ok_or_else(|| {
+            Trap::Host(format!(
+                "write of {len} bytes to an output-stream where check-write permitted {}",
+                self.permit
+            ))
+        })?;
+        Ok(())
+    }
+
+    /// Takes bytes: what cannot leave at once is kept.
+    pub(super) fn put(&mut self, mut contents: &[u8]) -> Result<(), Failure> {
+        self.open()?;
+        let task = &mut Context::from_waker(Waker::noop());
+        while !contents.is_empty() && self.unwritten.is_empty() {
+            match self.stream.poll_write(task, contents) {
+                Poll::Ready(Ok(count @ 1..)) => contents = contents.get(count..).unwrap_or_default(),
+                Poll::Ready(Ok(0)) | Poll::Pending => break,
+                Poll::Ready(Err(error)) => return Err(self.fail(error)),
+            }
+        }
+        heap::reserve(&mut self.unwritten, contents.len()).map_err(|error| self.fail(error))?;
+        self.unwritten.extend_from_slice(contents);
+        Ok(())
+    }
+
+    fn put_zeroes(&mut self, len: u64) -> Result<(), Failure> {
+        let mut rest = usize::try_from(len).unwrap_or(usize::MAX);
+        while rest > 0 {
+            let zeroes = ZEROES.get(..rest).unwrap_or(&ZEROES);
+            self.put(zeroes)?;
+            rest = rest.saturating_sub(zeroes.len());
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was taken has left, and a flush that was begun is done.
+    fn poll_settled(&mut self, task: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        while let Some(rest) = self.unwritten.get(self.left..).filter(|rest| !rest.is_empty()) {
+            let count = ready!(self.stream.poll_write(task, rest))?;
+            self.left = self.left.saturating_add(count);
+        }
+        if self.left > 0 {
+            self.unwritten = Vec::new();
+            self.left = 0;
+        }
+        if self.flushing {
+            ready!(self.stream.poll_flush(task))?;
+            self.flushing = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The failure of a stream that is not open.
+    fn open(&mut self) -> Result<(), Failure> {
+        match self.status {
+            Status::Open => Ok(()),
+            Status::Failing(error) => Err(self.fail(error)),
+            Status::Closed => Err(Failure::Closed),
+        }
+    }
+
+    fn fail(&mut self, error: Error) -> Failure {
+        self.status = Status::Closed;
+        self.permit = 0;
+        self.unwritten = Vec::new();
+        self.left = 0;
+        Failure::of(error)
+    }
+}
+
+/// What can still leave when the guest drops it leaves.
+impl Drop for Output {
+    fn drop(&mut self) {
+        if !self.unwritten.is_empty() {
+            let _ = self.poll_settled(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+/// Makes sure that one call may write and flush so many bytes.
+fn flushable(len: u64) -> Result<(), Trap> {
+    if len > FLUSHED_MAX as u64 {
+        return Err(Trap::Host(format!(
+            "write of {len} bytes where at most {FLUSHED_MAX} are written and flushed"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! `wasi:random`. The insecure functions give secure bytes too: there is one source.
+
+use super::{Interfaces, Polled, Preview2, failed, interface, io::zeroed};
+use crate::random;
+use alloc::vec::Vec;
+use component::Trap;
+use core::{mem, task::Poll};
+
+/// The most bytes of one call.
+const BYTES_MAX: u64 = 64 << 20;
+
+pub fn register(linker: &mut Interfaces) {
+    interface(linker, "wasi:random/random").func("get-random-bytes", bytes).func("get-random-u64", number);
+    interface(linker, "wasi:random/insecure")
+        .func("get-insecure-random-bytes", bytes)
+        .func("get-insecure-random-u64", number);
+    interface(linker, "wasi:random/insecure-seed").func("insecure-seed", seed);
+}
+
+/// So many random bytes, in as many turns as that takes. A trap for more than 64 MiB, and on a machine without a source.
+pub fn bytes(call: &mut Preview2<'_>, &(len,): &(u64,)) -> Polled<Vec<u8>> {
+    if len > BYTES_MAX {
+        return Poll::Ready(Err(Trap::Limit("random bytes in one call (64 MiB)").into()));
+    }
+    let state = &mut call.data.state;
+    let (mut bytes, done) = if call.repeated {
+        (mem::take(&mut state.bytes), state.progress)
+    } else {
+        (zeroed(usize::try_from(len).map_err(|_| Trap::TooLarge)?).map_err(failed)?, 0)
+    };
+    let turn = &mut call.data.turn;
+    match random::fill(&*state.entropy, &mut bytes, done, || turn.ends_here()).map_err(failed)? {
+        None => Poll::Ready(Ok(bytes)),
+        Some(done) => {
+            (state.bytes, state.progress) = (bytes, done);
+            call.task.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+}
+
+/// A random number.
+pub fn number(call: &mut Preview2<'_>, (): &()) -> Polled<u64> {
+    let mut bytes = [0; 8];
+    call.data.state.entropy.fill(&mut bytes).map_err(failed)?;
+    Poll::Ready(Ok(u64::from_le_bytes(bytes)))
+}
+
+/// A seed for hash tables.
+pub fn seed(call: &mut Preview2<'_>, (): &()) -> Polled<(u64, u64)> {
+    let mut bytes = [0; 16];
+    call.data.state.entropy.fill(&mut bytes).map_err(failed)?;
+    let seed = u128::from_le_bytes(bytes);
+    #[expect(clippy::cast_possible_truncation, reason = "its two halves")]
+    Poll::Ready(Ok((seed as u64, (seed >> 64) as u64)))
+}
