@@ -183,3 +183,6 @@ fn mismatch(value: &Value, ty: &Type) -> Trap {
 fn wrong_number() -> Trap {
     Trap::Host("another number of values than the component expects".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
