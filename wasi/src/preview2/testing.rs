@@ -123,7 +123,7 @@ impl Guest {
     /// Calls a function that neither waits nor traps.
     #[track_caller]
     pub fn call<P, R>(&mut self, function: impl Fn(&mut Preview2<'_>, &P) -> Polled<R>, params: P) -> R {
-        ready(self.poll(function, params))
+        done(self.poll(function, params))
     }
 
     /// Calls a function that traps, and says why.
@@ -182,7 +182,7 @@ impl Guest {
 
 /// What a call gives that neither waits nor traps.
 #[track_caller]
-pub fn ready<R>(polled: Polled<R>) -> R {
+pub fn done<R>(polled: Polled<R>) -> R {
     match polled {
         Poll::Ready(Ok(result)) => result,
         Poll::Ready(Err(error)) => panic!("the call traps: {error}"),

@@ -1,1 +1,426 @@
+use super::{
+    poll::{self, block, poll},
+    streams::*,
+    *,
+};
+use crate::{
+    io::{BytesInput, BytesOutput, InputStream, OutputStream, Readiness},
+    preview2::{clocks::subscribe_duration, stdio::*, testing::*},
+};
+use alloc::{string::String, sync::Arc, vec};
+use component::Borrow;
+use core::{
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll},
+};
 
+const CLOSED: core::result::Result<(), StreamError> = Err(StreamError::Closed);
+
+fn borrow<R>(own: Own<R>) -> Borrow<R> {
+    Borrow::new(own.rep)
+}
+
+fn stdin(guest: &mut Guest) -> Borrow<Input> {
+    borrow(guest.call(get_stdin, ()))
+}
+
+fn stdout(guest: &mut Guest) -> Borrow<Output> {
+    borrow(guest.call(get_stdout, ()))
+}
+
+/// Makes an output stream of anything.
+fn output(guest: &mut Guest, stream: impl OutputStream + 'static) -> Borrow<Output> {
+    Borrow::new(guest.data.state.table.insert(Output::new(Arc::new(stream))).unwrap())
+}
+
+fn input(guest: &mut Guest, stream: impl InputStream + 'static) -> Borrow<Input> {
+    Borrow::new(guest.data.state.table.insert(Input::new(Arc::new(stream))).unwrap())
+}
+
+/// What a stream failed with, to a person; the error is dropped.
+fn failure<T: core::fmt::Debug>(guest: &mut Guest, result: core::result::Result<T, StreamError>) -> String {
+    let Err(StreamError::LastOperationFailed(error)) = result else { panic!("{result:?}") };
+    let text = guest.call(super::error::to_debug_string, (borrow(error),));
+    guest.drop::<IoError>(error.rep).unwrap();
+    text
+}
+
+#[test]
+fn reading_gives_what_is_there_and_then_the_end() {
+    let mut guest = guest();
+    let stream = stdin(&mut guest);
+    assert_eq!(guest.call(read, (stream, 8)), Ok(vec![]));
+    assert_eq!(guest.call(read, (stream, 0)), Ok(vec![]));
+    guest.feed(b"abcdef");
+    assert_eq!(guest.call(read, (stream, 4)), Ok(b"abcd".to_vec()));
+    assert_eq!(guest.call(read, (stream, u64::MAX)), Ok(b"ef".to_vec()));
+    guest.feed(b"gh");
+    guest.stdin = None;
+    assert_eq!(guest.call(skip, (stream, 1)), Ok(1));
+    assert_eq!(guest.call(read, (stream, 0)), Ok(vec![]));
+    assert_eq!(guest.call(blocking_read, (stream, 8)), Ok(b"h".to_vec()));
+    for len in [0, 1, 1 << 40] {
+        assert_eq!(guest.call(read, (stream, len)), Err(StreamError::Closed), "{len}");
+        assert_eq!(guest.call(blocking_read, (stream, len)), Err(StreamError::Closed), "{len}");
+        assert_eq!(guest.call(skip, (stream, len)), Err(StreamError::Closed), "{len}");
+        assert_eq!(guest.call(blocking_skip, (stream, len)), Err(StreamError::Closed), "{len}");
+    }
+}
+
+#[test]
+fn a_blocking_read_waits_for_the_first_byte() {
+    for len in [0, 3, u64::MAX] {
+        let mut guest = guest();
+        let stream = stdin(&mut guest);
+        assert!(guest.poll(blocking_read, (stream, len)).is_pending());
+        assert!(guest.poll_again(blocking_read, (stream, len)).is_pending());
+        assert_eq!(guest.wakes(), 0);
+        guest.feed(b"abc");
+        assert_eq!(guest.wakes(), 1);
+        let expected = if len == 0 { vec![] } else { b"abc".to_vec() };
+        assert_eq!(done(guest.poll_again(blocking_read, (stream, len))), Ok(expected));
+    }
+    let mut guest = guest();
+    let stream = stdin(&mut guest);
+    assert!(guest.poll(blocking_skip, (stream, 2)).is_pending());
+    guest.feed(b"abc");
+    assert_eq!(done(guest.poll_again(blocking_skip, (stream, 2))), Ok(2));
+    assert_eq!(guest.call(read, (stream, 9)), Ok(b"c".to_vec()));
+}
+
+#[test]
+fn one_call_moves_so_much_and_no_more() {
+    let mut guest = guest();
+    let stream = input(&mut guest, BytesInput::new(vec![7; TRANSFER_MAX + 5]));
+    assert_eq!(guest.call(read, (stream, u64::MAX)).unwrap().len(), TRANSFER_MAX);
+    assert_eq!(guest.call(read, (stream, u64::MAX)), Ok(vec![7; 5]));
+    let stream = output(&mut guest, BytesOutput::new(None));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(TRANSFER_MAX as u64));
+}
+
+#[test]
+fn writing_is_permitted_as_far_as_there_is_room() {
+    let mut guest = guest();
+    let stream = stdout(&mut guest);
+    assert!(matches!(guest.trap(write, (stream, b"x".to_vec())), Trap::Host(_)), "nothing is permitted yet");
+    assert_eq!(guest.call(check_write, (stream,)), Ok(PIPE as u64));
+    assert_eq!(guest.call(write, (stream, b"0123456789".to_vec())), Ok(()));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(6));
+    assert!(matches!(guest.trap(write, (stream, vec![0; 7])), Trap::Host(_)));
+    assert!(matches!(guest.trap(write_zeroes, (stream, u64::MAX)), Trap::Host(_)));
+    assert_eq!(guest.call(write_zeroes, (stream, 6)), Ok(()));
+    assert!(matches!(guest.trap(write, (stream, vec![0; 1])), Trap::Host(_)), "the permit is used up");
+    assert_eq!(guest.call(check_write, (stream,)), Ok(0));
+    assert_eq!(guest.call(write, (stream, vec![])), Ok(()));
+    assert_eq!(guest.drain(99), b"0123456789\0\0\0\0\0\0");
+    guest.stdout = None;
+    assert_eq!(guest.call(check_write, (stream,)), Err(StreamError::Closed));
+    assert_eq!(guest.call(flush, (stream,)), CLOSED);
+    assert_eq!(guest.call(write, (stream, vec![])), CLOSED);
+}
+
+#[test]
+fn a_permit_holds_when_somebody_else_takes_the_room() {
+    let mut guest = guest();
+    let (first, second) = (stdout(&mut guest), stdout(&mut guest));
+    for stream in [first, second] {
+        assert_eq!(guest.call(check_write, (stream,)), Ok(PIPE as u64));
+    }
+    assert_eq!(guest.call(write, (second, vec![2; PIPE - 4])), Ok(()));
+    assert_eq!(guest.call(write, (first, vec![1; PIPE])), Ok(()));
+    assert_eq!(guest.call(check_write, (first,)), Ok(0), "some of it is still here");
+    assert!(guest.poll(blocking_flush, (first,)).is_pending());
+    assert_eq!(guest.drain(PIPE), [vec![2; PIPE - 4], vec![1; 4]].concat());
+    assert_eq!(guest.wakes(), 1);
+    assert_eq!(done(guest.poll_again(blocking_flush, (first,))), Ok(()));
+    assert_eq!(guest.drain(PIPE), vec![1; PIPE - 4]);
+    assert_eq!(guest.call(check_write, (first,)), Ok(PIPE as u64));
+    // What can still leave when a stream is dropped leaves.
+    assert_eq!(guest.call(check_write, (second,)), Ok(PIPE as u64));
+    assert_eq!(guest.call(write, (second, vec![2; PIPE])), Ok(()));
+    assert_eq!(guest.call(write, (first, vec![1; 3])), Ok(()));
+    assert_eq!(guest.drain(PIPE), vec![2; PIPE]);
+    guest.drop::<Output>(first.rep).unwrap();
+    assert_eq!(guest.drain(PIPE), vec![1; 3]);
+}
+
+#[test]
+fn a_blocking_write_waits_until_all_of_it_has_left() {
+    let mut guest = guest();
+    let stream = stdout(&mut guest);
+    let long: Vec<u8> = (0..40).collect();
+    assert!(guest.poll(blocking_write_and_flush, (stream, long.clone())).is_pending());
+    let mut got = guest.drain(99);
+    assert!(guest.poll_again(blocking_write_and_flush, (stream, long.clone())).is_pending());
+    got.extend(guest.drain(4));
+    assert!(guest.poll_again(blocking_write_and_flush, (stream, long.clone())).is_pending());
+    got.extend(guest.drain(99));
+    assert_eq!(done(guest.poll_again(blocking_write_and_flush, (stream, long.clone()))), Ok(()));
+    got.extend(guest.drain(99));
+    assert_eq!(got, long, "once, and in order");
+    assert!(guest.poll(blocking_write_zeroes_and_flush, (stream, 20)).is_pending());
+    assert_eq!(guest.drain(99), vec![0; PIPE]);
+    assert_eq!(done(guest.poll_again(blocking_write_zeroes_and_flush, (stream, 20))), Ok(()));
+    assert_eq!(guest.drain(99), vec![0; 4]);
+    assert!(matches!(guest.trap(blocking_write_and_flush, (stream, vec![0; 4097])), Trap::Host(_)));
+    assert!(matches!(guest.trap(blocking_write_zeroes_and_flush, (stream, 4097)), Trap::Host(_)));
+    assert_eq!(guest.drain(99), b"");
+    // Who reads goes away meanwhile.
+    assert!(guest.poll(blocking_write_and_flush, (stream, long.clone())).is_pending());
+    guest.stdout = None;
+    assert_eq!(done(guest.poll_again(blocking_write_and_flush, (stream, long))), CLOSED);
+}
+
+/// A sink that takes 8 bytes and is flushed when it is told.
+#[derive(Default)]
+struct Slow {
+    flushed: AtomicUsize,
+}
+
+impl OutputStream for Arc<Slow> {
+    fn poll_write(&self, _: &mut Context<'_>, buffer: &[u8]) -> Poll<crate::Result<usize>> {
+        Poll::Ready(Ok(buffer.len().min(8)))
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<crate::Result<Readiness>> {
+        Poll::Ready(Ok(Readiness { bytes: 8, hangup: false }))
+    }
+
+    fn poll_flush(&self, task: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        task.waker().wake_by_ref();
+        if self.flushed.load(Ordering::Relaxed) == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+}
+
+#[test]
+fn nothing_is_permitted_until_a_flush_is_done() {
+    let mut guest = guest();
+    let slow = Arc::new(Slow::default());
+    let stream = output(&mut guest, slow.clone());
+    let pollable = borrow(guest.call(subscribe_output, (stream,)));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(8));
+    assert_eq!(guest.call(flush, (stream,)), Ok(()));
+    assert!(matches!(guest.trap(write, (stream, vec![1])), Trap::Host(_)));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(0));
+    assert!(!guest.call(poll::ready, (pollable,)));
+    assert!(guest.poll(blocking_flush, (stream,)).is_pending());
+    slow.flushed.store(1, Ordering::Relaxed);
+    assert_eq!(done(guest.poll_again(blocking_flush, (stream,))), Ok(()));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(8));
+    assert!(guest.call(poll::ready, (pollable,)));
+}
+
+#[test]
+fn a_failure_is_told_once_and_then_the_stream_is_closed() {
+    let mut guest = guest();
+    let stream = output(&mut guest, BytesOutput::new(Some(3)));
+    let pollable = borrow(guest.call(subscribe_output, (stream,)));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(3));
+    assert_eq!(guest.call(write, (stream, vec![0; 3])), Ok(()));
+    assert!(guest.call(poll::ready, (pollable,)));
+    assert_eq!(guest.call(check_write, (stream,)), Ok(1), "ready is never 0");
+    let failed = guest.call(write, (stream, vec![0]));
+    let Err(StreamError::LastOperationFailed(error)) = failed else { panic!("{failed:?}") };
+    let code = guest.call(crate::preview2::filesystem::filesystem_error_code, (borrow(error),));
+    assert_eq!(code, None, "it is not a file's");
+    assert_eq!(failure(&mut guest, failed), "no space left");
+    assert_eq!(guest.call(write, (stream, vec![])), CLOSED);
+    assert_eq!(guest.call(blocking_flush, (stream,)), CLOSED);
+    assert_eq!(guest.call(check_write, (stream,)), Err(StreamError::Closed));
+    assert!(guest.call(poll::ready, (pollable,)));
+}
+
+#[test]
+fn splicing_moves_what_is_there_as_far_as_there_is_room() {
+    let mut guest = guest();
+    let (from, to) = (stdin(&mut guest), stdout(&mut guest));
+    assert_eq!(guest.call(splice, (to, from, 9)), Ok(0));
+    guest.feed(b"0123456789");
+    assert_eq!(guest.call(splice, (to, from, 0)), Ok(0));
+    assert_eq!(guest.call(splice, (to, from, 4)), Ok(4));
+    assert_eq!(guest.call(splice, (to, from, 99)), Ok(6));
+    guest.feed(b"0123456789");
+    assert_eq!(guest.call(splice, (to, from, 99)), Ok(6), "there is no more room");
+    assert_eq!(guest.call(splice, (to, from, 99)), Ok(0));
+    assert!(guest.poll(blocking_splice, (to, from, 99)).is_pending());
+    assert_eq!(guest.drain(99), b"0123456789012345");
+    assert_eq!(done(guest.poll_again(blocking_splice, (to, from, 99))), Ok(4));
+    assert!(guest.poll(blocking_splice, (to, from, 99)).is_pending(), "now it waits for its input");
+    guest.feed(b"x");
+    assert_eq!(done(guest.poll_again(blocking_splice, (to, from, 99))), Ok(1));
+    assert_eq!(guest.drain(99), b"6789x");
+    guest.stdin = None;
+    assert_eq!(guest.call(splice, (to, from, 99)), Err(StreamError::Closed));
+    assert_eq!(guest.call(blocking_splice, (to, from, 99)), Err(StreamError::Closed));
+}
+
+#[test]
+fn a_stream_outlives_its_pollables() {
+    let mut guest = guest();
+    let (from, to) = (stdin(&mut guest), stdout(&mut guest));
+    let read = guest.call(subscribe_input, (from,));
+    let written = guest.call(subscribe_output, (to,));
+    assert!(matches!(guest.drop::<Input>(from.rep), Err(Trap::Host(_))));
+    assert!(matches!(guest.drop::<Output>(to.rep), Err(Trap::Host(_))));
+    for pollable in [read, written] {
+        guest.drop::<Pollable>(pollable.rep).unwrap();
+    }
+    assert_eq!(guest.drop::<Input>(from.rep), Ok(()));
+    assert_eq!(guest.drop::<Output>(to.rep), Ok(()));
+    assert_eq!(guest.data.state.table.len(), 0);
+}
+
+#[test]
+fn a_poll_waits_for_any_and_gives_all_that_are_ready() {
+    let mut guest = guest();
+    let (from, to) = (stdin(&mut guest), stdout(&mut guest));
+    let readable = borrow(guest.call(subscribe_input, (from,)));
+    let writable = borrow(guest.call(subscribe_output, (to,)));
+    let timeout = borrow(guest.call(subscribe_duration, (100,)));
+    let list = |list: &[Borrow<Pollable>]| (list.to_vec(),);
+    assert!(matches!(guest.trap(poll, list(&[])), Trap::Host(_)));
+    assert_eq!(guest.call(poll, list(&[readable, writable, timeout, writable])), [1, 3]);
+    let waiting = [timeout, readable, readable];
+    assert!(guest.poll(poll, list(&waiting)).is_pending());
+    assert!(guest.poll_again(poll, list(&waiting)).is_pending());
+    assert_eq!(guest.wakes(), 0);
+    guest.feed(b"x");
+    assert_eq!(guest.wakes(), 1);
+    guest.clock.advance(99);
+    assert_eq!(done(guest.poll_again(poll, list(&waiting))), [1, 2]);
+    assert_eq!(guest.call(poll, list(&waiting)), [1, 2], "it is still ready");
+    assert_eq!(guest.call(read, (from, 9)), Ok(b"x".to_vec()));
+    assert!(guest.poll(poll, list(&waiting)).is_pending());
+    guest.clock.advance(1);
+    assert_eq!(guest.wakes(), 2);
+    assert_eq!(done(guest.poll_again(poll, list(&waiting))), [0]);
+    assert!(guest.call(poll::ready, (timeout,)));
+    assert!(!guest.call(poll::ready, (readable,)));
+    assert!(guest.poll(block, (readable,)).is_pending());
+    guest.stdin = None;
+    assert_eq!(guest.wakes(), 3);
+    done(guest.poll_again(block, (readable,)));
+}
+
+#[test]
+fn who_does_not_wait_is_not_woken_and_a_pollable_that_is_gone_wakes_nobody() {
+    let mut guest = guest();
+    let from = stdin(&mut guest);
+    let (here, gone) = (guest.call(subscribe_input, (from,)), guest.call(subscribe_input, (from,)));
+    for pollable in [here, gone] {
+        assert!(!guest.call(poll::ready, (borrow(pollable),)));
+    }
+    guest.drop::<Pollable>(gone.rep).unwrap();
+    guest.feed(b"x");
+    assert_eq!(guest.wakes(), 0);
+    assert!(guest.call(poll::ready, (borrow(here),)));
+    let timeout = borrow(guest.call(subscribe_duration, (5,)));
+    let list = (vec![timeout],);
+    assert_eq!(guest.call(read, (from, 1)), Ok(b"x".to_vec()));
+    assert!(!guest.call(poll::ready, (borrow(here),)));
+    assert!(guest.poll(poll, list.clone()).is_pending());
+    guest.feed(b"y");
+    assert!(
+        guest.poll_again(poll, list.clone()).is_pending(),
+        "another one is ready, which nobody asked for"
+    );
+    guest.clock.advance(5);
+    assert_eq!(done(guest.poll_again(poll, list)), [0]);
+    assert!(guest.call(poll::ready, (borrow(here),)));
+}
+
+/// A source that counts how often it is asked, and is ready when it is told.
+#[derive(Default)]
+struct Counted {
+    asked: AtomicUsize,
+    waiting: spin::Mutex<Option<core::task::Waker>>,
+    ready: core::sync::atomic::AtomicBool,
+}
+
+impl Counted {
+    fn wake(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+        let waiting = self.waiting.lock().take();
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+}
+
+impl InputStream for Arc<Counted> {
+    fn poll_read(&self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<crate::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_readable(&self, task: &mut Context<'_>) -> Poll<crate::Result<Readiness>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.ready.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(Readiness { bytes: 1, hangup: false }));
+        }
+        *self.waiting.lock() = Some(task.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[test]
+fn thousands_are_asked_once_and_then_only_those_that_fired() {
+    const COUNT: usize = 3_000;
+    let mut guest = guest_with(COUNT as u32);
+    let sources: Vec<_> = (0..COUNT).map(|_| Arc::new(Counted::default())).collect();
+    let list: Vec<_> = (sources.iter())
+        .map(|source| {
+            let stream = input(&mut guest, source.clone());
+            borrow(guest.call(subscribe_input, (stream,)))
+        })
+        .collect();
+    let asked = || sources.iter().map(|source| source.asked.load(Ordering::Relaxed)).sum::<usize>();
+    assert!(guest.poll(poll, (list.clone(),)).is_pending());
+    assert_eq!(asked(), COUNT);
+    // In vain, a thousand times.
+    for source in &sources[..1_000] {
+        source.wake(false);
+        assert!(guest.poll_again(poll, (list.clone(),)).is_pending());
+    }
+    assert_eq!(asked(), COUNT + 1_000);
+    assert_eq!(guest.wakes(), 1_000);
+    sources[7].wake(true);
+    sources[2_999].wake(true);
+    assert_eq!(done(guest.poll_again(poll, (list.clone(),))), [7, 2_999]);
+    // Looked at in order to know that any is ready, and to know all that are.
+    assert!(asked() <= COUNT + 1_003, "{}", asked());
+    let before = asked();
+    assert_eq!(guest.call(poll, (list,)), [7, 2_999]);
+    assert_eq!(asked(), before + 2, "who waits is not asked again");
+}
+
+#[test]
+fn timers_are_given_up_with_their_pollables() {
+    let mut guest = guest();
+    let timers = crate::clocks::Clock::timers(&*guest.clock).clone();
+    let timeouts = [10, 20, 30].map(|span| guest.call(subscribe_duration, (span,)));
+    assert_eq!(timers.next_deadline(), None, "nobody waits");
+    assert!(guest.poll(poll, (timeouts.map(borrow).to_vec(),)).is_pending());
+    assert_eq!(timers.next_deadline(), Some(1_010));
+    guest.drop::<Pollable>(timeouts[0].rep).unwrap();
+    assert_eq!(timers.next_deadline(), Some(1_020));
+    guest.clock.advance(25);
+    assert_eq!(guest.call(poll, (timeouts[1..].iter().copied().map(borrow).collect(),)), [0]);
+    for timeout in &timeouts[1..] {
+        guest.drop::<Pollable>(timeout.rep).unwrap();
+    }
+    assert_eq!(timers.next_deadline(), None);
+}
+
+#[test]
+fn there_is_an_end_to_resources() {
+    let mut guest = guest_with(1);
+    let from = stdin(&mut guest);
+    let limit = loop {
+        match guest.poll(subscribe_input, (from,)) {
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => break error.downcast_ref::<Trap>().cloned(),
+            Poll::Pending => panic!(),
+        }
+    };
+    assert!(matches!(limit, Some(Trap::Limit(_))));
+}
