@@ -57,6 +57,11 @@ impl<S> StoreData<S> {
         self.memory = Some(memory);
     }
 
+    /// Who is woken when a call that waits can go on.
+    pub(crate) fn waker(&self) -> &Waker {
+        &self.waker
+    }
+
     /// Who is woken when a call that parks can go on. The driver sets it before it runs the guest.
     pub fn set_waker(&mut self, waker: &Waker) {
         self.waker.clone_from(waker);
@@ -232,9 +237,7 @@ fn enter<S: 'static, R: Return + 'static>(
     let polled = with_call(&mut caller, memory, false, &mut function);
     match polled {
         Poll::Ready(result) => {
-            if caller.data_mut().turn.is_over() {
-                end_turn(&mut caller);
-            }
+            yield_if_over(&mut caller);
             result.lower()
         }
         Poll::Pending => {
@@ -242,6 +245,14 @@ fn enter<S: 'static, R: Return + 'static>(
                 Some(Box::new(move |call| function(call).map(|result| result.lower().map(R::value))));
             Err(wasmi::Error::host(Parked))
         }
+    }
+}
+
+/// To be called after each host call: others may be waiting for their turn.
+#[inline]
+pub(crate) fn yield_if_over<S>(caller: &mut Caller<'_, StoreData<S>>) {
+    if caller.data_mut().turn.is_over() {
+        end_turn(caller);
     }
 }
 

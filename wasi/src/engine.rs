@@ -1,15 +1,20 @@
 //! How programs are compiled: the features that the engine takes, fuel, and the depth of the guest's stack.
 
-use crate::program::growth;
+use crate::{preview2, program::growth};
+use alloc::sync::Arc;
+use component::Linker;
+use spin::Once;
 use wasmi::{CompilationMode, Config, CustomFuelCosts, OperatorCost};
 
 /// How programs are compiled. Cheap to clone; every [`Program`](crate::Program) compiled by it stands alone: its code is
 /// freed with it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Engine {
     config: Config,
     frames: usize,
     stack_bytes: usize,
+    /// What components are linked against: made when the first one comes.
+    preview2: Arc<Once<Arc<Linker<preview2::Data>>>>,
 }
 
 /// What a stack starts with, in bytes: a guest that waits keeps it.
@@ -73,7 +78,8 @@ impl Engine {
         config.set_max_stack_height(Self::DEFAULT_STACK_BYTES);
         config.set_min_stack_height(FIRST_STACK_BYTES);
         config.set_max_recursion_depth(Self::DEFAULT_FRAMES);
-        Self { config, frames: Self::DEFAULT_FRAMES, stack_bytes: Self::DEFAULT_STACK_BYTES }
+        let (frames, stack_bytes) = (Self::DEFAULT_FRAMES, Self::DEFAULT_STACK_BYTES);
+        Self { config, frames, stack_bytes, preview2: Arc::default() }
     }
 
     /// The limits of the guest's stack: nested calls, and bytes of locals and operands (at least 1 KiB). A program that
@@ -92,6 +98,11 @@ impl Engine {
             self.frames.checked_next_power_of_two().unwrap_or(usize::MAX).saturating_mul(FRAME_BYTES);
         let values = self.stack_bytes.saturating_mul(3);
         frames.saturating_add(frames / 2).saturating_add(values).saturating_add(TURN_BYTES)
+    }
+
+    /// What components are linked against.
+    pub(crate) fn preview2(&self) -> &Arc<Linker<preview2::Data>> {
+        self.preview2.call_once(|| Arc::new(preview2::linker()))
     }
 
     /// A wasmi engine of its own for one program: wasmi frees code only with the engine that it was compiled in.

@@ -84,6 +84,11 @@ pub(crate) fn check_for(bytes: usize) -> Result<()> {
     }
 }
 
+/// How many bytes can be taken before [`check`] fails, as far as that is known.
+pub(crate) fn spare() -> Option<usize> {
+    AVAILABLE.get().map(|available| available().saturating_sub(kept()))
+}
+
 /// Makes room for `more` elements in `vec`, as an allocation that can be refused.
 #[inline]
 pub(crate) fn reserve<T>(vec: &mut Vec<T>, more: usize) -> Result<()> {

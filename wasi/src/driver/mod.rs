@@ -6,11 +6,12 @@ mod entries;
 pub(crate) use entries::Entries;
 
 use crate::{
+    StartError,
     call::{Exit, StoreData},
     clocks::{Clock, Timer},
     heap,
     limits::{Limit, Limits, Need},
-    program::{growth::LARGEST_SLICE, resumable},
+    program::{NotStarted, growth::LARGEST_SLICE, resumable},
     types::Nanoseconds,
 };
 use alloc::{
@@ -294,6 +295,12 @@ impl<S: Send + 'static, W: Work<S>> Live<S, W> {
     fn end(&self, error: wasmi::Error) -> Outcome {
         if let Some(Exit(status)) = error.downcast_ref::<Exit>() {
             return Outcome::Exited(*status);
+        }
+        if let Some(NotStarted(error)) = error.downcast_ref::<NotStarted>() {
+            return match error {
+                StartError::Limit(limit) => Outcome::LimitReached(*limit),
+                error => Outcome::Trapped { message: error.to_string(), after: None },
+            };
         }
         match error.as_trap_code() {
             Some(TrapCode::StackOverflow) => Outcome::LimitReached(Limit::Stack),

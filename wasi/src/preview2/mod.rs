@@ -48,6 +48,8 @@ pub struct State {
     entropy: Arc<dyn Entropy>,
     table: Table,
     poller: Poller,
+    /// What the component model keeps of the run.
+    pub(crate) component: component::State<Data>,
     /// What a parked call has made so far ([`random`]).
     bytes: Vec<u8>,
     /// How much of it.
@@ -68,6 +70,7 @@ impl State {
             entropy: grants.entropy,
             table: Table::new(grants.max_descriptors),
             poller: Poller::default(),
+            component: component::State::new(),
             bytes: Vec::new(),
             progress: 0,
         }

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod bulk;
+mod component;
 mod core_module;
 mod footprint;
 pub(crate) mod growth;
@@ -18,9 +19,10 @@ pub use refusal::Refusal;
 use crate::{
     Engine, Error, Limit, Limits, Machine,
     call::{HostImport, StoreData},
+    cli::Grants,
     driver::{Entries, Guest, Running, Slices},
     limits::Limiter,
-    preview1::{self, State},
+    preview1, preview2,
 };
 use alloc::{
     boxed::Box,
@@ -29,9 +31,11 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
+use component::ComponentProgram;
 use core::fmt;
 use core_module::CoreModule;
-use wasmi::{Extern, ExternType, ImportType, Module, Store};
+use refusal::Format;
+use wasmi::{Extern, ExternType, ImportType, Module, Store, errors::HostError};
 
 /// A WASI command, compiled. Cheap to clone; runs of it share nothing but the code.
 #[derive(Clone)]
@@ -39,19 +43,34 @@ pub struct Program {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+enum Inner {
+    Module(ModuleProgram),
+    Component(ComponentProgram),
+}
+
+/// A preview 1 command.
+struct ModuleProgram {
     core: CoreModule,
-    imports: Box<[HostImport<State>]>,
+    imports: Box<[HostImport<preview1::State>]>,
     entries: Box<[Box<str>]>,
 }
 
 impl Program {
-    /// Compiles a WASI preview 1 command.
+    /// Compiles a WASI command: a module for preview 1 or a component for 0.2, told apart by the header.
     ///
     /// # Errors
     /// [`Refusal`] says what is wrong, or what is missing here.
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
-        refusal::check_header(wasm)?;
+        let inner = match refusal::format(wasm)? {
+            Format::Module => Inner::Module(ModuleProgram::new(engine, wasm)?),
+            Format::Component => Inner::Component(ComponentProgram::new(engine, wasm)?),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl ModuleProgram {
+    fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         let core = CoreModule::new(engine, wasm, &|wasm| core_module::compile(engine, wasm))?;
         let module = core.module();
         let imports = core.imports().map(|import| resolve(&import)).collect::<Result<_, _>>()?;
@@ -67,12 +86,12 @@ impl Program {
             }
         }
         let entries = entries.into();
-        Ok(Self { inner: Arc::new(Inner { core, imports, entries }) })
+        Ok(Self { core, imports, entries })
     }
 }
 
 /// Finds the host's function for an import, and checks its type.
-fn resolve(import: &ImportType<'_>) -> Result<HostImport<State>, Refusal> {
+fn resolve(import: &ImportType<'_>) -> Result<HostImport<preview1::State>, Refusal> {
     let name = || (import.module().to_string(), import.name().to_string());
     let wanted = match import.ty() {
         ExternType::Func(wanted) => Some(wanted),
@@ -139,26 +158,61 @@ impl fmt::Display for StartError {
 
 impl core::error::Error for StartError {}
 
+/// A [`StartError`] of a core module of a component, which starts when the component already runs.
+#[derive(Debug)]
+pub(crate) struct NotStarted(pub(crate) StartError);
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl HostError for NotStarted {}
+
 impl Program {
     /// Makes an instance in a store of its own: the guest, ready to be polled.
     pub(crate) fn instantiate(
         &self,
         machine: &Machine,
-        state: State,
+        grants: Grants,
         limits: &Limits,
         slices: Slices,
     ) -> Result<Box<dyn Running>, StartError> {
-        let Inner { core, imports, entries } = &*self.inner;
         let limiter = Limiter::new(limits).with_memories(machine.memories.clone());
-        let mut store = Store::new(core.engine(), StoreData::new(state, limiter));
-        store.limiter(|data| &mut data.limiter);
-        let imports = imports.iter().map(|function| Extern::Func(function.make(&mut store))).collect();
-        let instance = core.instantiate(&mut store, imports)?;
-        if let Some(memory) = instance.get_memory(&store, "memory") {
+        let clock = machine.clock.clone();
+        Ok(match &*self.inner {
+            Inner::Module(program) => {
+                let descriptors = Limit::Descriptors(limits.descriptors.unwrap_or(u32::MAX));
+                let state = preview1::State::new(grants).map_err(|_| StartError::Limit(descriptors))?;
+                let mut store = new_store(program.core.engine(), state, limiter);
+                let work = program.work(&mut store)?;
+                Box::new(Guest::new(store, work, clock, limits, slices))
+            }
+            Inner::Component(program) => {
+                let state = preview2::State::new(grants);
+                let mut store = new_store(program.engine(), state, limiter.of_component());
+                let work = program.work(&mut store)?;
+                Box::new(Guest::new(store, work, clock, limits, slices))
+            }
+        })
+    }
+}
+
+fn new_store<S>(engine: &wasmi::Engine, state: S, limiter: Limiter) -> Store<StoreData<S>> {
+    let mut store = Store::new(engine, StoreData::new(state, limiter));
+    store.limiter(|data| &mut data.limiter);
+    store
+}
+
+impl ModuleProgram {
+    /// What a run of it does.
+    fn work(&self, store: &mut Store<StoreData<preview1::State>>) -> Result<Entries, StartError> {
+        let imports = self.imports.iter().map(|function| Extern::Func(function.make(store))).collect();
+        let instance = self.core.instantiate(store, imports)?;
+        if let Some(memory) = instance.get_memory(&*store, "memory") {
             store.data_mut().set_memory(memory);
         }
-        let entries = entries.iter().filter_map(|name| instance.get_func(&store, name)).collect();
-        let work = Entries::new(entries);
-        Ok(Box::new(Guest::new(store, work, machine.clock.clone(), limits, slices)))
+        Ok(Entries::new(self.entries.iter().filter_map(|name| instance.get_func(&*store, name)).collect()))
     }
 }

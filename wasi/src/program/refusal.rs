@@ -4,6 +4,7 @@ use super::rewrite::Broken;
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::fmt;
 use wasmi::errors::ErrorKind;
@@ -19,8 +20,6 @@ pub enum Refusal {
     Text,
     /// It ends in the middle.
     Truncated,
-    /// A component (WASI 0.2 and later): not supported yet.
-    Component,
     /// A version of the binary format that does not exist yet.
     Version(u32),
     /// Valid, but it needs a feature of WebAssembly that the engine lacks.
@@ -51,6 +50,10 @@ pub enum Refusal {
     NoStart,
     /// An entry point that takes or returns something.
     StartType(String),
+    /// A component that imports what WASI 0.2 does not have here, or has with another type.
+    ComponentImport(String),
+    /// A component that does not export `wasi:cli/run`: what it exports.
+    NotCommand(Vec<String>),
     /// It imports WASI functions that exchange data through its memory, but exports none of that name and type.
     NoMemory,
 }
@@ -65,9 +68,6 @@ impl fmt::Display for Refusal {
                 "WebAssembly's text format: convert it first (`wasm-tools parse program.wat -o program.wasm`)",
             ),
             Self::Truncated => f.write_str("truncated: the file ends in the middle of the program. Copy it again"),
-            Self::Component => f.write_str(
-                "a component (WASI 0.2 or later), which is not supported yet: build the program for wasm32-wasip1",
-            ),
             Self::Version(version) => {
                 write!(f, "version {version} of WebAssembly's binary format, which is unknown: only 1 is supported")
             }
@@ -95,6 +95,8 @@ impl fmt::Display for Refusal {
             Self::NoStart => f.write_str(
                 "a library: it exports no _start (nor _initialize), so there is nothing to run. Build it as a command",
             ),
+            Self::ComponentImport(why) => f.write_str(why),
+            Self::NotCommand(exports) => not_command(f, exports),
             Self::StartType(name) => {
                 write!(f, "{name} is not a function without parameters and results, so it cannot be run")
             }
@@ -106,6 +108,30 @@ impl fmt::Display for Refusal {
 }
 
 impl core::error::Error for Refusal {}
+
+/// Says what a component is that is no command.
+fn not_command(f: &mut fmt::Formatter<'_>, exports: &[String]) -> fmt::Result {
+    let exported = |name: &str| exports.iter().any(|export| export.starts_with(name));
+    if exported("wasi:http/incoming-handler@") || exported("wasi:http/handler@") {
+        return f.write_str(
+            "a component that answers HTTP requests (it exports wasi:http's handler), not a command: there is nothing to run \
+             until a request comes",
+        );
+    }
+    if exported("wasi:cli/run@") {
+        return f.write_str(
+            "a command of another version than WASI 0.2, which is not supported: build it for wasm32-wasip2",
+        );
+    }
+    match exports {
+        [] => f.write_str("a component that exports nothing, so there is nothing to run"),
+        exports => write!(
+            f,
+            "a component library: it exports {}, but not wasi:cli/run, so there is nothing to run. Build it as a command",
+            exports.join(", ")
+        ),
+    }
+}
 
 /// Says why the sections of `wasm` cannot be walked.
 pub(super) fn explain_broken(wasm: &[u8], broken: Broken) -> Refusal {
@@ -119,8 +145,17 @@ pub(super) fn explain_broken(wasm: &[u8], broken: Broken) -> Refusal {
     }
 }
 
+/// What the first eight bytes say a binary is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// A core module.
+    Module,
+    /// A component, of whatever version.
+    Component,
+}
+
 /// Looks at the first eight bytes.
-pub(super) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
+pub(super) fn format(wasm: &[u8]) -> Result<Format, Refusal> {
     const MAGIC: &[u8] = b"\0asm";
     let Some((magic, rest)) = wasm.split_at_checked(MAGIC.len()) else {
         return Err(if !wasm.is_empty() && MAGIC.starts_with(wasm) {
@@ -140,8 +175,8 @@ pub(super) fn check_header(wasm: &[u8]) -> Result<(), Refusal> {
         );
     }
     match rest {
-        [1, 0, 0, 0, ..] => Ok(()),
-        [_, _, 1, 0, ..] => Err(Refusal::Component),
+        [1, 0, 0, 0, ..] => Ok(Format::Module),
+        [_, _, 1, 0, ..] => Ok(Format::Component),
         [a, b, c, d, ..] => Err(Refusal::Version(u32::from_le_bytes([*a, *b, *c, *d]))),
         _ => Err(Refusal::Truncated),
     }

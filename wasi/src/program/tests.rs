@@ -23,7 +23,7 @@ fn what_is_not_a_module_is_told_apart() {
     assert_eq!(refusal(b"\0as"), Refusal::Truncated);
     assert_eq!(refusal(b"\0asm\x01\0"), Refusal::Truncated);
     assert_eq!(refusal(b"\0asm\x02\0\0\0"), Refusal::Version(2));
-    assert_eq!(refusal(&wat::parse_str("(component)").unwrap()), Refusal::Component);
+    assert_eq!(refusal(&wat::parse_str("(component)").unwrap()), Refusal::NotCommand([].into()));
 }
 
 #[test]

@@ -6,9 +6,7 @@ mod tests;
 
 pub use session::Session;
 
-use crate::{
-    Command, Limit, Machine, Outcome, Program, StartError, driver::Running, io::BytesOutput, preview1::State,
-};
+use crate::{Command, Machine, Outcome, Program, StartError, driver::Running, io::BytesOutput};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     future::Future,
@@ -65,9 +63,7 @@ impl Program {
         let limits = command.limits;
         let slices = command.slices;
         let grants = command.grants(machine)?;
-        let state = State::new(grants)
-            .map_err(|_| StartError::Limit(Limit::Descriptors(limits.descriptors.unwrap_or(u32::MAX))))?;
-        Ok(Run { guest: self.instantiate(machine, state, &limits, slices)?, _program: self.clone() })
+        Ok(Run { guest: self.instantiate(machine, grants, &limits, slices)?, _program: self.clone() })
     }
 
     /// Runs the program to its end and keeps what it writes, in place of the command's own stdout and stderr.

@@ -1,0 +1,182 @@
+//! Components (WASI 0.2): compiled and linked once, and what a run of one does.
+
+use super::{
+    NotStarted,
+    core_module::{Compiled, CoreModule},
+    refusal::Refusal,
+};
+use crate::{
+    Engine, StartError,
+    call::{self, StoreData},
+    driver::{Ran, Work},
+    engine::Features,
+    heap,
+    preview2::State,
+};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use component::{
+    Component, Execution, Linked, LoadError, Progress, Value, abi::LIFT_BUDGET, modules::Resolve,
+};
+use core::task::Context;
+use wasmi::{Func, Instance, Module, Store, errors::HostError};
+
+/// What the store of a component has as data.
+type Data = StoreData<State>;
+
+/// A component that can be run as a command.
+pub(super) struct ComponentProgram {
+    engine: wasmi::Engine,
+    linked: Linked<Data>,
+    /// The export that is `wasi:cli/run`, with its version.
+    run: Box<str>,
+}
+
+impl ComponentProgram {
+    /// Compiles a component and links it.
+    pub(super) fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
+        let bytes = wasm.len().saturating_mul(2);
+        heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
+        // The fewer features its engine has, the tighter are the bounds on what its modules take.
+        let attempt = |features: Features| {
+            let modules = Modules { engine, instance: engine.instance(features), features };
+            Component::new(&modules, wasm).map(|component| (component, modules.instance))
+        };
+        let [plain, more @ ..] = Features::TRIED;
+        let loaded = more.into_iter().fold(attempt(plain), |loaded, features| match loaded {
+            Err(LoadError::Module(_)) => attempt(features),
+            loaded => loaded,
+        });
+        let (component, instance) = loaded.map_err(refuse)?;
+        let run = component.exports().find(|export| export.starts_with("wasi:cli/run@0.2."));
+        let run = match run {
+            Some(run) => run.into(),
+            None => return Err(Refusal::NotCommand(component.exports().map(ToString::to_string).collect())),
+        };
+        let linked = Linked::new(engine.preview2(), &component)
+            .map_err(|error| Refusal::ComponentImport(error.to_string()))?;
+        Ok(Self { engine: instance, linked, run })
+    }
+
+    pub(super) fn engine(&self) -> &wasmi::Engine {
+        &self.engine
+    }
+
+    /// What a run of it does.
+    pub(super) fn work(&self, store: &mut Store<Data>) -> Result<Execute, StartError> {
+        let execution = Execution::instantiate(store, &self.linked)
+            .map_err(|error| StartError::Instantiation(error.to_string()))?;
+        Ok(Execute { execution, run: Some(self.run.clone()) })
+    }
+}
+
+fn refuse(error: LoadError) -> Refusal {
+    match error {
+        LoadError::Module(error) => match error.downcast_ref::<Refused>() {
+            Some(Refused(refusal)) => refusal.clone(),
+            None => Refusal::TooLarge(error.to_string()),
+        },
+        LoadError::Truncated => Refusal::Truncated,
+        LoadError::Unsupported(what) => Refusal::Feature(what),
+        error => Refusal::Invalid(error.to_string()),
+    }
+}
+
+/// A refusal of a core module, on its way through the component model.
+#[derive(Debug)]
+struct Refused(Refusal);
+
+impl core::fmt::Display for Refused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl HostError for Refused {}
+
+/// Compiles the core modules of a component, all in one engine.
+struct Modules<'a> {
+    engine: &'a Engine,
+    instance: wasmi::Engine,
+    features: Features,
+}
+
+impl component::Modules<Data> for Modules<'_> {
+    fn compile(&self, wasm: &[u8]) -> Result<Arc<dyn component::CoreModule<Data>>, wasmi::Error> {
+        let compile = |wasm: &[u8]| {
+            let module = Module::new(&self.instance, wasm)?;
+            Ok(Compiled { engine: self.instance.clone(), module, features: self.features })
+        };
+        match CoreModule::new(self.engine, wasm, &compile) {
+            Ok(module) => Ok(Arc::new(module)),
+            Err(refusal) => Err(wasmi::Error::host(Refused(refusal))),
+        }
+    }
+}
+
+impl component::CoreModule<Data> for CoreModule {
+    fn instantiate(
+        &self,
+        store: &mut Store<Data>,
+        resolve: &Resolve<'_, Data>,
+    ) -> Result<(Instance, Option<Func>), wasmi::Error> {
+        let imports = component::modules::imports(self.imports(), store, resolve)?;
+        let instance = CoreModule::instantiate(self, store, imports)
+            .map_err(|error| wasmi::Error::host(NotStarted(error)))?;
+        let start = self.start().and_then(|name| instance.get_func(&*store, name));
+        Ok((instance, start))
+    }
+}
+
+/// The work of a component: instantiated, then run.
+pub(super) struct Execute {
+    execution: Execution<Data>,
+    /// What is still to be called, by the name of the instance that has it.
+    run: Option<Box<str>>,
+}
+
+impl Work<State> for Execute {
+    fn run(&mut self, store: &mut Store<Data>, task: &mut Context<'_>) -> Result<Ran, wasmi::Error> {
+        loop {
+            match self.execution.run(store, task)? {
+                Progress::OutOfFuel(needed) => return Ok(Ran::OutOfFuel(needed)),
+                Progress::Waiting => return Ok(Ran::Waits),
+                Progress::Done => {}
+            }
+            let Some(instance) = self.run.take() else {
+                let failed = matches!(self.execution.take_result(), Some(Value::Result(Err(_))));
+                return Ok(Ran::Ended(u32::from(failed)));
+            };
+            let function = self.execution.function(&[&instance, "run"]);
+            let function = function
+                .ok_or_else(|| wasmi::Error::new(String::from("wasi:cli/run has no function \"run\"")))?;
+            self.execution.call(store, &function, Vec::new())?;
+        }
+    }
+}
+
+impl component::Host for Data {
+    fn state(&self) -> &component::State<Self> {
+        &self.state.component
+    }
+
+    fn state_mut(&mut self) -> &mut component::State<Self> {
+        &mut self.state.component
+    }
+
+    fn waker(&self) -> &core::task::Waker {
+        StoreData::waker(self)
+    }
+
+    fn value_budget(&self) -> usize {
+        heap::spare().unwrap_or(LIFT_BUDGET).min(LIFT_BUDGET)
+    }
+
+    fn after_call(caller: &mut wasmi::Caller<'_, Self>) {
+        call::yield_if_over(caller);
+    }
+}
