@@ -54,3 +54,26 @@ pub fn seed(call: &mut Preview2<'_>, (): &()) -> Polled<(u64, u64)> {
     #[expect(clippy::cast_possible_truncation, reason = "its two halves")]
     Poll::Ready(Ok((seed as u64, (seed >> 64) as u64)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{preview2::testing::*, random::PIECE};
+
+    #[test]
+    fn all_bytes_are_filled_in_as_many_turns_as_that_takes() {
+        let mut guest = guest();
+        assert_eq!(guest.call(bytes, (0,)), []);
+        assert_eq!(guest.call(bytes, (20,)), [4; 20]);
+        assert_eq!(guest.call(number, ()), 0x0404_0404_0404_0404);
+        assert_eq!(guest.call(seed, ()), (0x0404_0404_0404_0404, 0x0404_0404_0404_0404));
+        assert!(matches!(guest.trap(bytes, (BYTES_MAX + 1,)), Trap::Limit(_)));
+        guest.end_turns();
+        let len = 3 * PIECE as u64 + 5;
+        assert!(guest.poll(bytes, (len,)).is_pending());
+        assert!(guest.poll_again(bytes, (len,)).is_pending());
+        assert!(guest.poll_again(bytes, (len,)).is_pending());
+        assert_eq!(guest.wakes(), 3);
+        assert_eq!(done(guest.poll_again(bytes, (len,))), alloc::vec![4; 3 * PIECE + 5]);
+    }
+}

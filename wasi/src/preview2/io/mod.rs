@@ -4,7 +4,7 @@ mod error;
 mod input;
 mod output;
 mod poll;
-mod streams;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 
