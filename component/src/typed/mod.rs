@@ -109,3 +109,6 @@ pub trait Lower: Typed {
 fn unexpected(what: &str) -> Trap {
     Trap::Host(format!("a value that is no {what}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -327,3 +327,6 @@ impl FunctionType {
         &self.lowered
     }
 }
+
+#[cfg(test)]
+mod tests;
