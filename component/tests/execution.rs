@@ -66,20 +66,20 @@ fn linker() -> Arc<Linker<Data>> {
 }
 
 /// Runs `function` of the component with `args`, in slices of `fuel`.
-fn run(text: &str, function: &str, args: Vec<Value>, fuel: u64) -> Result<(Option<Value>, Data), wasmi::Error> {
+fn run(
+    text: &str,
+    function: &str,
+    args: Vec<Value>,
+    fuel: u64,
+) -> Result<(Option<Value>, Data), wasmi::Error> {
     let mut config = Config::default();
     config.consume_fuel(true).compilation_mode(wasmi::CompilationMode::Eager);
     let engine = Engine::new(&config);
     let modules = PlainModules::new(&engine);
     let component = Component::new(&modules as &dyn Modules<Data>, &wat::parse_str(text).unwrap()).unwrap();
     let linked = Linked::new(&linker(), &component).unwrap();
-    let data = Data {
-        state: State::new(),
-        waker: Waker::noop().clone(),
-        said: vec![],
-        dropped: vec![],
-        waits: 3,
-    };
+    let data =
+        Data { state: State::new(), waker: Waker::noop().clone(), said: vec![], dropped: vec![], waits: 3 };
     let mut store = Store::new(&engine, data);
     let mut task = Context::from_waker(Waker::noop());
     let mut execution = Execution::instantiate(&mut store, &linked)?;

@@ -39,8 +39,11 @@ impl Features {
     pub(crate) const TRIED: [Self; 3] = [
         Self { multi_value: false, tail_calls: false },
         Self { multi_value: true, tail_calls: false },
-        Self { multi_value: true, tail_calls: true },
+        Self::ALL,
     ];
+
+    /// All that there are.
+    pub(crate) const ALL: Self = Self { multi_value: true, tail_calls: true };
 }
 
 impl Engine {

@@ -274,8 +274,7 @@ impl<T: Host> Calling<T> {
                         Caller::Guest { lowered, args, .. } => {
                             let lowering =
                                 Lowering::result(result, &lowered.ty, lowered.options.encoding, args)?;
-                            self.stage =
-                                Stage::Returning(Storing::new(lowered.side(), 0, lowering), core);
+                            self.stage = Stage::Returning(Storing::new(lowered.side(), 0, lowering), core);
                         }
                         Caller::Host => {
                             if let Some(call) = self.post_return(store, lifted, result, core, None)? {

@@ -89,6 +89,7 @@ enum Core {
 }
 
 /// What a frame wants next.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and never kept")]
 pub(crate) enum Advance<T> {
     Call {
         function: Func,

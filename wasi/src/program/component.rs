@@ -2,7 +2,7 @@
 
 use super::{
     NotStarted,
-    core_module::{Compiled, CoreModule},
+    core_module::{Compiled, CoreModule, Failure},
     refusal::Refusal,
 };
 use crate::{
@@ -48,7 +48,7 @@ impl ComponentProgram {
         };
         let [plain, more @ ..] = Features::TRIED;
         let loaded = more.into_iter().fold(attempt(plain), |loaded, features| match loaded {
-            Err(LoadError::Module(_)) => attempt(features),
+            Err(LoadError::Module(error)) if error.downcast_ref::<Refused>().is_none() => attempt(features),
             loaded => loaded,
         });
         let (component, instance) = loaded.map_err(refuse)?;
@@ -113,7 +113,9 @@ impl component::Modules<Data> for Modules<'_> {
         };
         match CoreModule::new(self.engine, wasm, &compile) {
             Ok(module) => Ok(Arc::new(module)),
-            Err(refusal) => Err(wasmi::Error::host(Refused(refusal))),
+            // It is tried again with more features.
+            Err(Failure::Engine(error)) if self.features != Features::ALL => Err(error),
+            Err(failure) => Err(wasmi::Error::host(Refused(failure.explain(wasm)))),
         }
     }
 }

@@ -22,6 +22,30 @@ pub(super) struct Compiled {
 /// Compiles a binary that has been rewritten.
 pub(super) type Compile<'a> = dyn Fn(&[u8]) -> Result<Compiled, wasmi::Error> + 'a;
 
+/// Why a module was not compiled.
+pub(super) enum Failure {
+    /// For a reason of ours.
+    Refused(Refusal),
+    /// The engine does not take it, which may be for want of a feature.
+    Engine(wasmi::Error),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Failure {
+    /// What a person is told about `wasm`.
+    pub(super) fn explain(self, wasm: &[u8]) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::Engine(error) => refusal::explain(wasm, &error),
+        }
+    }
+}
+
 /// When the functions are translated.
 enum Translation {
     /// Each when it is first called.
@@ -56,7 +80,7 @@ fn prepare(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
 
 impl CoreModule {
     /// Compiles `wasm`, whose header has been checked.
-    pub(super) fn new(engine: &Engine, wasm: &[u8], compile: &Compile<'_>) -> Result<Self, Refusal> {
+    pub(super) fn new(engine: &Engine, wasm: &[u8], compile: &Compile<'_>) -> Result<Self, Failure> {
         let bounded = heap::is_bounded();
         if bounded {
             prepare(engine, wasm)?;
@@ -76,7 +100,7 @@ impl CoreModule {
         footprint: Option<Footprint>,
         ahead: bool,
         compile: &Compile<'_>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, Failure> {
         if let Some(footprint) = &footprint {
             // The rewritten module, and what is made of it.
             let bytes = footprint.module(ahead).saturating_add(resumable.len());
@@ -84,8 +108,7 @@ impl CoreModule {
         }
         let rewritten =
             rewrite::rewrite(resumable, ahead).map_err(|broken| refusal::explain_broken(original, broken))?;
-        let Compiled { engine, module, features } =
-            compile(&rewritten.wasm).map_err(|error| refusal::explain(original, &error))?;
+        let Compiled { engine, module, features } = compile(&rewritten.wasm).map_err(Failure::Engine)?;
         growth::check(&rewritten.wasm)?;
         let bounded = footprint.is_some();
         let mut footprint = footprint.unwrap_or_default();

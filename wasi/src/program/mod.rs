@@ -71,7 +71,8 @@ impl Program {
 
 impl ModuleProgram {
     fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
-        let core = CoreModule::new(engine, wasm, &|wasm| core_module::compile(engine, wasm))?;
+        let core = CoreModule::new(engine, wasm, &|wasm| core_module::compile(engine, wasm))
+            .map_err(|failure| failure.explain(wasm))?;
         let module = core.module();
         let imports = core.imports().map(|import| resolve(&import)).collect::<Result<_, _>>()?;
         check_memory(module)?;
