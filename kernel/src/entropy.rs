@@ -1,4 +1,4 @@
-//! Random bytes: a ChaCha20 generator, seeded from the processor (RDSEED, RDRAND) and the host (virtio-rng).
+//! Random bytes: a [`Generator`], seeded from the processor (RDSEED, RDRAND) and the host (virtio-rng).
 //!
 //! A seed is taken from every source that the machine has, mixed so that one good source is enough. It is taken
 //! when the first bytes are asked for, and again every [`RESEED`] bytes. With no source there are no bytes: never
@@ -6,84 +6,61 @@
 
 use crate::virtio::rng::Rng;
 use alloc::{sync::Arc, vec::Vec};
-use core::arch::x86_64::{__cpuid, __cpuid_count, _rdrand64_step, _rdseed64_step};
-use rand_chacha::{
-    ChaCha20Rng,
-    rand_core::{Rng as _, SeedableRng},
+use core::{
+    arch::x86_64::{__cpuid, __cpuid_count, _rdrand64_step, _rdseed64_step},
+    num::NonZeroUsize,
 };
 use spin::Mutex;
-use wasi::{Error, Result, random::Entropy};
+use wasi::{
+    Error, Result,
+    random::{Entropy, Generator, Seed},
+};
 
 /// How many bytes one seed serves.
-const RESEED: usize = 1 << 20;
-const SEED_LEN: usize = 32;
+const RESEED: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not 0");
 
 /// The machine's randomness.
 pub struct MachineEntropy(Mutex<State>);
 
 struct State {
     devices: Vec<Rng>,
-    generator: Option<Generator>,
-}
-
-struct Generator {
-    random: ChaCha20Rng,
-    left: usize,
+    generator: Generator,
 }
 
 impl MachineEntropy {
     /// With these devices and what the processor has.
     pub fn new(devices: Vec<Rng>) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { devices, generator: None })))
+        Arc::new(Self(Mutex::new(State { devices, generator: Generator::new(RESEED) })))
     }
 }
 
 impl Entropy for MachineEntropy {
     fn fill(&self, buffer: &mut [u8]) -> Result<()> {
-        let state = &mut *self.0.lock();
-        for chunk in buffer.chunks_mut(RESEED) {
-            let generator = match &mut state.generator {
-                Some(generator) if generator.left >= chunk.len() => generator,
-                old => {
-                    let seed = seed(&mut state.devices, old.as_mut()).ok_or(Error::NoDevice)?;
-                    old.insert(Generator { random: ChaCha20Rng::from_seed(seed), left: RESEED })
-                }
-            };
-            generator.random.fill_bytes(chunk);
-            generator.left -= chunk.len();
-        }
-        Ok(())
+        let State { devices, generator } = &mut *self.0.lock();
+        generator.fill(buffer, || seed(devices).ok_or(Error::NoDevice))
     }
 }
 
-/// A seed from all sources that give one, and from the generator it replaces. `None` if none of them gives anything.
+/// A seed from all sources that give one. `None` if none of them gives anything.
 ///
 /// The sources are combined by exclusive or: they are independent, so the result is as good as the best of them.
-fn seed(devices: &mut [Rng], old: Option<&mut Generator>) -> Option<[u8; SEED_LEN]> {
+fn seed(devices: &mut [Rng]) -> Option<Seed> {
     let from_devices = devices.iter_mut().filter_map(|device| {
-        let mut bytes = [0; SEED_LEN];
+        let mut bytes = Seed::default();
         let result = device.fill(&mut bytes);
         result.inspect_err(|error| log::warn!("virtio entropy device: {error}")).ok()?;
         Some(bytes)
     });
-    let fresh = from_processor().into_iter().chain(from_devices).reduce(mix)?;
-    Some(match old {
-        Some(old) => {
-            let mut bytes = [0; SEED_LEN];
-            old.random.fill_bytes(&mut bytes);
-            mix(fresh, bytes)
-        }
-        None => fresh,
-    })
+    from_processor().into_iter().chain(from_devices).reduce(mix)
 }
 
-fn mix(mut a: [u8; SEED_LEN], b: [u8; SEED_LEN]) -> [u8; SEED_LEN] {
+fn mix(mut a: Seed, b: Seed) -> Seed {
     a.iter_mut().zip(b).for_each(|(a, b)| *a ^= b);
     a
 }
 
 /// A seed from RDSEED, else from RDRAND; `None` if the processor has neither, or if they give nothing.
-fn from_processor() -> Option<[u8; SEED_LEN]> {
+fn from_processor() -> Option<Seed> {
     const RDRAND: u32 = 1 << 30;
     const RDSEED: u32 = 1 << 18;
     /// RDSEED may be drained for a while.
@@ -101,7 +78,7 @@ fn from_processor() -> Option<[u8; SEED_LEN]> {
             done.then_some(word)
         })
     };
-    let mut seed = [0; SEED_LEN];
+    let mut seed = Seed::default();
     let mut last = None;
     for bytes in seed.chunks_exact_mut(size_of::<u64>()) {
         let word = word()?;

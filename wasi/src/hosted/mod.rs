@@ -2,6 +2,7 @@
 //! `block_on`. Many programs at once: `block_on(join_all(runs))` on one thread, or a [`Run`](crate::Run) per thread.
 
 mod clock;
+mod entropy;
 #[cfg(all(feature = "lazy-zero", target_os = "linux", target_env = "gnu"))]
 mod lazy_zero;
 #[cfg(unix)]
@@ -10,6 +11,7 @@ mod session;
 mod stdio;
 
 pub use clock::SystemClock;
+pub use entropy::SystemEntropy;
 pub use futures_executor::block_on;
 pub use futures_util::future::join_all;
 #[cfg(unix)]
@@ -17,7 +19,7 @@ pub use memories::MappedMemories;
 pub use session::BlockingSession;
 pub use stdio::{Stderr, Stdin, Stdout};
 
-use crate::{Error, Machine, Result, random::Entropy};
+use crate::Machine;
 use alloc::sync::Arc;
 
 /// This process's system as a machine.
@@ -29,15 +31,6 @@ pub fn machine() -> Machine {
         memories: Some(Arc::new(MappedMemories)),
         #[cfg(not(unix))]
         memories: None,
-    }
-}
-
-/// The operating system's random bytes.
-pub struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn fill(&self, buffer: &mut [u8]) -> Result<()> {
-        getrandom::fill(buffer).map_err(|_| Error::NoDevice)
     }
 }
 
