@@ -86,6 +86,9 @@ enum Frame<T> {
 enum Core {
     Suspended(ResumableCallHostTrap, usize),
     OutOfFuel(ResumableCallOutOfFuel, usize),
+    /// The function is none of a module's but a lowered one or a built-in, given on by the module: there is nothing to
+    /// resume, what it is answered is its result.
+    Direct,
 }
 
 /// What a frame wants next.
@@ -261,7 +264,15 @@ impl<T: Host> Execution<T> {
                     let count = function.ty(&*store).results().len();
                     let mut results = [Val::I32(0)];
                     let results = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
-                    let called = function.call_resumable(&mut *store, args, results)?;
+                    let called = match function.call_resumable(&mut *store, args, results) {
+                        Err(error) if error.downcast_ref::<Suspended>().is_some() => {
+                            self.stack.push(Frame::Core(Core::Direct));
+                            let frame = self.requested(store)?;
+                            self.stack.push(frame);
+                            continue;
+                        }
+                        called => called?,
+                    };
                     let result = results.first().cloned();
                     if let Some(needed) = self.called(store, called, count, result)? {
                         return Ok(Progress::OutOfFuel(needed));
@@ -284,13 +295,21 @@ impl<T: Host> Execution<T> {
         input: Input<T>,
     ) -> Result<Option<u64>, wasmi::Error> {
         let mut results = [Val::I32(0)];
-        let (Core::Suspended(_, count) | Core::OutOfFuel(_, count)) = call;
-        let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
-        let called = match call {
-            Core::Suspended(call, _) => call.resume(&mut *store, core(input).as_slice(), slots)?,
-            Core::OutOfFuel(call, _) => call.resume(&mut *store, slots)?,
+        let (called, count) = match call {
+            Core::Suspended(call, count) => {
+                let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
+                (call.resume(&mut *store, core(input).as_slice(), slots)?, count)
+            }
+            Core::OutOfFuel(call, count) => {
+                let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
+                (call.resume(&mut *store, slots)?, count)
+            }
+            Core::Direct => {
+                self.input = input;
+                return Ok(None);
+            }
         };
-        let result = slots.first().cloned();
+        let result = results.into_iter().take(count).next();
         self.called(store, called, count, result)
     }
 
