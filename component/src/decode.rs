@@ -39,9 +39,9 @@ pub(crate) fn decode<T>(modules: &dyn Modules<T>, wasm: &[u8]) -> Result<Definit
     Err(LoadError::Truncated)
 }
 
-/// What released toolchains emit.
+/// What released toolchains emit, and two value types that are settled but for the flag.
 fn features() -> WasmFeatures {
-    WasmFeatures::default()
+    WasmFeatures::default() | WasmFeatures::CM_FIXED_LENGTH_LISTS | WasmFeatures::CM_MAP
 }
 
 struct Decoder<'a, T> {

@@ -224,7 +224,7 @@ impl<T: Host> Calling<T> {
     ) -> Result<Self, Trap> {
         let Function::Lifted(lifted) = &*function else { return Err(Trap::CannotEnter) };
         let state = store.data_mut().state_mut();
-        state.enter(lifted.instance, caller.instance())?;
+        state.enter_call(lifted.instance, caller.instance())?;
         let task = state.new_task();
         let lowering = Lowering::params(args, &lifted.ty, lifted.options.encoding)?;
         let stage = Stage::Lowering(Storing::new(lifted.side(), task, lowering));

@@ -182,6 +182,21 @@ impl<T> State<T> {
         self.set_may_enter(instance, caller, false)
     }
 
+    /// As [`enter`](Self::enter), for a call of a function. Between an instance and what it is nested in there are none: the
+    /// canonical ABI's definition would let them through, but its tests and other hosts do not, so nobody relies on it.
+    pub(crate) fn enter_call(
+        &mut self,
+        instance: InstanceIndex,
+        caller: Option<InstanceIndex>,
+    ) -> Result<(), Trap> {
+        if let Some(caller) = caller
+            && (self.is_within(Some(caller), instance)? || self.is_within(Some(instance), caller)?)
+        {
+            return Err(Trap::CannotEnter);
+        }
+        self.enter(instance, caller)
+    }
+
     /// Ends what [`enter`](Self::enter) began.
     pub(crate) fn leave(
         &mut self,

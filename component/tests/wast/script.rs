@@ -59,7 +59,7 @@ pub struct Script {
     engine: Engine,
     linker: Arc<Linker<Data>>,
     fuel: u64,
-    definitions: HashMap<String, Kept<Linked<Data>>>,
+    definitions: HashMap<String, Kept<Component<Data>>>,
     instances: HashMap<String, Kept<Instance>>,
     /// The name of the instance that calls go to if they say none.
     current: String,
@@ -93,13 +93,12 @@ impl Script {
         let done = match directive {
             WastDirective::Module(mut wat) => {
                 let name = name(wat.name());
-                let linked = self.link(&mut wat);
+                let linked = self.load(&mut wat).and_then(|component| self.link(&component));
                 self.keep_instance(name, linked)
             }
             WastDirective::ModuleDefinition(mut wat) => {
                 let name = name(wat.name());
-                let linked = self.link(&mut wat);
-                let (kept, done) = keep(linked);
+                let (kept, done) = keep(self.load(&mut wat));
                 if let Some(kept) = kept {
                     self.definitions.insert(name, kept);
                 }
@@ -107,7 +106,7 @@ impl Script {
             }
             WastDirective::ModuleInstance { instance, module, .. } => {
                 let linked = match self.definitions.get(&name(module)) {
-                    Some(Ok(linked)) => Ok(linked.clone()),
+                    Some(Ok(component)) => self.link(component),
                     Some(Err(reason)) => Err(Error::Skip(reason)),
                     None => Err(Error::Script("there is no such definition".into())),
                 };
@@ -118,7 +117,8 @@ impl Script {
                 refused(self.load(&mut module).map(|_| ()), message)
             }
             WastDirective::AssertUnlinkable { module, message, .. } => {
-                refused(self.link(&mut QuoteWat::Wat(module)).map(|_| ()), message)
+                let component = self.load(&mut QuoteWat::Wat(module));
+                refused(component.and_then(|component| self.link(&component)).map(|_| ()), message)
             }
             WastDirective::Invoke(invoke) => self.invoke(&invoke).map(|_| ()),
             WastDirective::AssertReturn { exec: WastExecute::Invoke(invoke), results, .. } => {
@@ -134,7 +134,7 @@ impl Script {
         match execute {
             WastExecute::Invoke(invoke) => self.invoke(&invoke).map(|_| ()),
             WastExecute::Wat(wat) => {
-                let linked = self.link(&mut QuoteWat::Wat(wat))?;
+                let linked = self.link(&self.load(&mut QuoteWat::Wat(wat))?)?;
                 self.instantiate(&linked).map(|_| ())
             }
             WastExecute::Get { .. } => Err(Error::Script("components export no globals".into())),
@@ -151,9 +151,8 @@ impl Script {
             .map_err(|error| Error::Refused(error.to_string()))
     }
 
-    fn link(&self, wat: &mut QuoteWat<'_>) -> Result<Linked<Data>, Error> {
-        let component = self.load(wat)?;
-        Linked::new(&self.linker, &component).map_err(|error| Error::Refused(error.to_string()))
+    fn link(&self, component: &Component<Data>) -> Result<Linked<Data>, Error> {
+        Linked::new(&self.linker, component).map_err(|error| Error::Refused(error.to_string()))
     }
 
     fn keep_instance(&mut self, name: String, linked: Result<Linked<Data>, Error>) -> Result<(), Error> {
