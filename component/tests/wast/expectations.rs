@@ -6,7 +6,10 @@ const TEXTS: &[(&str, &[&str])] = &[
     ("invalid `char` bit pattern", &["char that is no Unicode scalar value"]),
     ("invalid utf-8", &["string not valid in its encoding"]),
     ("incomplete utf-8 byte sequence", &["string not valid in its encoding"]),
-    ("string pointer/length out of bounds of memory", &["out of bounds of the memory", "list or string too large"]),
+    (
+        "string pointer/length out of bounds of memory",
+        &["out of bounds of the memory", "list or string too large"],
+    ),
     ("string content out-of-bounds", &["out of bounds of the memory", "list or string too large"]),
     ("list content out-of-bounds", &["out of bounds of the memory", "list or string too large"]),
     ("realloc return: beyond end of memory", &["out of bounds of the memory"]),
@@ -25,23 +28,26 @@ const TEXTS: &[(&str, &[&str])] = &[
 /// Whether a trap or error with the text `actual` is the one that is expected.
 pub fn matches(expected: &str, actual: &str) -> bool {
     actual.contains(expected)
-        || TEXTS.iter().any(|(text, ours)| {
-            expected.contains(text) && ours.iter().any(|ours| actual.contains(ours))
-        })
+        || TEXTS
+            .iter()
+            .any(|(text, ours)| expected.contains(text) && ours.iter().any(|ours| actual.contains(ours)))
 }
 
 /// Why a component that says so when it is loaded is not run, nor a script that cannot be read.
 const SKIPS: &[(&str, &str)] = &[
     ("the `cancellable` option is no longer supported", "syntax that newer tools do not have"),
-    ("import name `a-1` conflicts with previous name `a1`", "a rule about names that newer tools have changed"),
+    (
+        "import name `a-1` conflicts with previous name `a1`",
+        "a rule about names that newer tools have changed",
+    ),
     ("threads must be enabled for shared memories", "shared memories, which wasmi does not have"),
     ("async", "async (WASI 0.3)"),
     ("stream", "async (WASI 0.3)"),
     ("future", "async (WASI 0.3)"),
     ("waitable", "async (WASI 0.3)"),
     ("task.", "async (WASI 0.3)"),
-    ("error-context", "a gated feature"),
-    ("threading", "a gated feature"),
+    ("error-context", "error contexts, a gated feature"),
+    ("threading", "threads of components, a gated feature"),
     ("exceptions", "exceptions, which wasmi does not have"),
 ];
 

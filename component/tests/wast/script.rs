@@ -175,10 +175,7 @@ impl Script {
     }
 
     /// The result of a call and its type.
-    fn invoke(
-        &mut self,
-        invoke: &WastInvoke<'_>,
-    ) -> Result<(Option<Value>, Option<component::Type>), Error> {
+    fn invoke(&mut self, invoke: &WastInvoke<'_>) -> Result<(Option<Value>, Option<component::Type>), Error> {
         let name = invoke.module.map_or_else(|| self.current.clone(), |id| id.name().to_owned());
         let instance = match self.instances.get_mut(&name) {
             Some(Ok(instance)) => instance,
@@ -239,7 +236,9 @@ fn refused(made: Result<(), Error>, expected: &str) -> Result<(), Error> {
         Err(Error::Refused(why)) if expectations::matches(expected, &why) => Ok(()),
         Err(Error::Refused(why)) => match expectations::skip(&why) {
             Some(reason) => Err(Error::Skip(reason)),
-            None => Err(Error::Script(format!("it is refused with {why:?}, where {expected:?} was expected"))),
+            None => {
+                Err(Error::Script(format!("it is refused with {why:?}, where {expected:?} was expected")))
+            }
         },
         Err(error) => Err(error),
     }

@@ -118,12 +118,13 @@ fn same(a: &Value, b: &Value) -> bool {
         (Value::Result(Ok(a)), Value::Result(Ok(b))) | (Value::Result(Err(a)), Value::Result(Err(b))) => {
             both(a, b)
         }
-        (Value::List(_) | Value::Bytes(_) | Value::Scalars(_), Value::List(_) | Value::Bytes(_) | Value::Scalars(_)) => {
-            match (a.clone().into_elements(), b.clone().into_elements()) {
-                (Some(a), Some(b)) => all(&a, &b),
-                _ => false,
-            }
-        }
+        (
+            Value::List(_) | Value::Bytes(_) | Value::Scalars(_),
+            Value::List(_) | Value::Bytes(_) | Value::Scalars(_),
+        ) => match (a.clone().into_elements(), b.clone().into_elements()) {
+            (Some(a), Some(b)) => all(&a, &b),
+            _ => false,
+        },
         (a, b) => a == b,
     }
 }
