@@ -71,6 +71,7 @@ impl Value {
     }
 
     /// A scalar as raw bits, as its type is `scalar`.
+    #[inline]
     pub(crate) fn scalar_bits(&self, scalar: Scalar) -> Option<u64> {
         // Sign extension ends at 32 bits, where the flat value does.
         Some(match (scalar, self) {
@@ -207,6 +208,7 @@ impl Scalar {
 
     /// The value with these bits, of which only as many count as the type has; nothing if there is none.
     #[expect(clippy::cast_possible_truncation, reason = "the canonical ABI ignores the upper bits")]
+    #[inline]
     pub(crate) fn value(self, bits: u64) -> Option<Value> {
         Some(match self {
             Self::Bool => Value::Bool(bits as u32 != 0),
@@ -227,6 +229,7 @@ impl Scalar {
 
 impl Type {
     /// The type as a scalar, if it is one.
+    #[inline]
     pub(crate) const fn scalar(&self) -> Option<Scalar> {
         Some(match self {
             Self::Bool => Scalar::Bool,

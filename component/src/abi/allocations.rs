@@ -5,7 +5,7 @@
 
 use super::{
     FlatValues, LowerContext, Passing, StringEncoding, aligned,
-    lower::{Lowerer, list_size},
+    lower::{Lowerer, list_size, result_place},
     mismatch, range,
     strings::{self, Steps},
     wrong_number,
@@ -96,9 +96,7 @@ impl Lowering {
         encoding: StringEncoding,
         args: &FlatValues,
     ) -> Result<Self, Trap> {
-        #[expect(clippy::cast_possible_truncation, reason = "the flat value is an i32")]
-        let out = args.as_slice().last().map(|last| *last as u32).filter(|_| ty.result_in_memory());
-        Self::new(Values::Result(value), ty, encoding, out)
+        Self::new(Values::Result(value), ty, encoding, result_place(ty, args))
     }
 
     fn new(

@@ -46,6 +46,7 @@ impl Place for FlatPlace<'_> {
         self.next = start.saturating_add(layout.flat.len());
     }
 
+    #[inline]
     fn read(&mut self, _: usize) -> Result<u64, Trap> {
         let value = self.values.get(self.next).ok_or_else(missing_value)?;
         self.next = self.next.saturating_add(1);
@@ -106,6 +107,7 @@ pub const LIFT_BUDGET: usize = 1 << 28;
 /// Lifts the parameters or the result of a call, one value after the other.
 pub struct Lifting<'a> {
     types: Passing<'a>,
+    in_memory: bool,
     values: FlatPlace<'a>,
     /// If the values lie in memory, as in a tuple: how far they are read.
     offset: u32,
@@ -125,7 +127,7 @@ impl<'a> Lifting<'a> {
 
     fn new(types: Passing<'a>, flat: &'a FlatValues) -> Self {
         let values = FlatPlace { values: flat.as_slice(), next: 0 };
-        Self { types, values, offset: 0, budget: LIFT_BUDGET }
+        Self { types, in_memory: types.in_memory(), values, offset: 0, budget: LIFT_BUDGET }
     }
 
     /// Allows the values only (or even) so many bytes of the host's memory.
@@ -138,9 +140,21 @@ impl<'a> Lifting<'a> {
     ///
     /// # Errors
     /// [`Trap`], when there is no valid value.
+    #[inline]
     pub fn next(&mut self, cx: &mut LiftContext<'_>, ty: &Type) -> Result<Value, Trap> {
+        match ty.scalar() {
+            // What most host calls take, and no reason for a call.
+            Some(scalar) if !self.in_memory => {
+                scalar.value(self.values.read(scalar.size())?).ok_or(Trap::InvalidChar)
+            }
+            _ => self.any(cx, ty),
+        }
+    }
+
+    /// As [`next`](Self::next), of any type and from anywhere.
+    fn any(&mut self, cx: &mut LiftContext<'_>, ty: &Type) -> Result<Value, Trap> {
         let mut lifter = Lifter { cx, budget: &mut self.budget };
-        if !self.types.in_memory() {
+        if !self.in_memory {
             return lifter.value(&mut self.values, ty);
         }
         let pointer = low(*self.values.values.first().ok_or_else(missing_value)?);

@@ -3,7 +3,7 @@
 //! One walk over the type does both; a [`Target`] says where the parts go.
 
 use super::{
-    FlatValues, LowerContext, MAX_BYTES, Passing, StringEncoding, aligned, mismatch, range, resource,
+    Flat, FlatValues, LowerContext, MAX_BYTES, Passing, StringEncoding, aligned, mismatch, range, resource,
     strings, wrong_number,
 };
 use crate::{
@@ -84,25 +84,50 @@ impl Target for Address {
     }
 }
 
-/// Lowers the result of a function of type `ty` that returns no string or list, and so needs no memory of the guest but what
-/// the caller gave: `args` are the caller's flat arguments, the last of which says where a result goes that is not flat.
-/// Nothing is allocated.
+/// Lowers the result of a function of type `ty` that needs no `realloc` ([`FunctionType::result_needs_realloc`]), and gives
+/// its flat value, if it is one: `args` are the caller's flat arguments, the last of which says where a result goes that
+/// is not flat. Nothing is allocated.
 ///
 /// # Errors
 /// [`Trap::Unaligned`] and [`Trap::OutOfBounds`] about that place; [`Trap::Host`], if the value is not of the type;
 /// [`Trap::TooManyHandles`].
+#[inline]
 pub fn lower_result(
     cx: &mut LowerContext<'_>,
     value: &Option<Value>,
     ty: &FunctionType,
     args: &FlatValues,
-    flat: &mut FlatValues,
-) -> Result<(), Trap> {
-    #[expect(clippy::cast_possible_truncation, reason = "the flat value is an i32")]
-    let out = args.as_slice().last().map(|last| *last as u32).filter(|_| ty.result_in_memory());
+) -> Result<Option<Flat>, Trap> {
+    match (ty.result(), value) {
+        (None, None) => Ok(None),
+        // What most host calls return, and no reason for a call.
+        (Some(ty), Some(value))
+            if let Some(bits) = ty.scalar().and_then(|scalar| value.scalar_bits(scalar)) =>
+        {
+            Ok(Some(bits))
+        }
+        _ => lower_any_result(cx, value, ty, args),
+    }
+}
+
+/// As [`lower_result`], of any type.
+fn lower_any_result(
+    cx: &mut LowerContext<'_>,
+    value: &Option<Value>,
+    ty: &FunctionType,
+    args: &FlatValues,
+) -> Result<Option<Flat>, Trap> {
+    let mut flat = FlatValues::new();
     // No string, so no encoding.
     let lowerer = Lowerer { cx, encoding: StringEncoding::default(), blocks: [].iter() };
-    lowerer.all(value.as_slice(), Passing::Result(ty), out, flat)
+    lowerer.all(value.as_slice(), Passing::Result(ty), result_place(ty, args), &mut flat)?;
+    Ok(flat.as_slice().first().copied())
+}
+
+/// Where a result goes that is not flat, as the caller's arguments say it.
+pub(super) fn result_place(ty: &FunctionType, args: &FlatValues) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, reason = "the flat value is an i32")]
+    args.as_slice().last().map(|last| *last as u32).filter(|_| ty.result_in_memory())
 }
 
 /// The context of the values, and the blocks that were allocated for strings and lists, in order.

@@ -61,6 +61,7 @@ impl FlatValues {
     ///
     /// # Errors
     /// [`Trap::Limit`] beyond [`MAX_FLAT_PARAMS`] + 1; no valid call has more.
+    #[inline]
     pub fn push(&mut self, value: Flat) -> Result<(), Trap> {
         let slot = self.values.get_mut(self.len).ok_or(Trap::Limit("flat values"))?;
         *slot = value;
@@ -77,6 +78,7 @@ impl FlatValues {
     }
 
     /// All of them.
+    #[inline]
     pub fn as_slice(&self) -> &[Flat] {
         self.values.get(..self.len).unwrap_or(&self.values)
     }
@@ -99,6 +101,7 @@ impl<'a> Passing<'a> {
     }
 
     /// Whether they go through memory.
+    #[inline]
     fn in_memory(self) -> bool {
         match self {
             Self::Params(ty) => ty.params_in_memory(),

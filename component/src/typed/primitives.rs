@@ -31,6 +31,7 @@ macro_rules! scalar {
         typed!($rust, $variant, $wit);
 
         impl Lift for $rust {
+            #[inline]
             fn lift(value: Value) -> Result<Self, Trap> {
                 match value {
                     Value::$variant(value) => Ok(value),
@@ -42,6 +43,7 @@ macro_rules! scalar {
         }
 
         impl Lower for $rust {
+            #[inline]
             fn lower(self) -> Value {
                 Value::$variant(self)
             }

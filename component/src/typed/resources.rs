@@ -38,6 +38,7 @@ macro_rules! handle {
     ($handle:ident, $wit:literal) => {
         impl<R> $handle<R> {
             /// The resource with this representation.
+            #[inline]
             pub const fn new(rep: u32) -> Self {
                 Self { rep, resource: PhantomData }
             }

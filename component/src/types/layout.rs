@@ -94,6 +94,7 @@ impl FlatTypes {
     }
 
     /// Whether there are more than `limit`, which is [`MAX_FLAT_PARAMS`] at most.
+    #[inline]
     pub fn exceeds(&self, limit: usize) -> bool {
         self.len > limit
     }

@@ -308,13 +308,21 @@ impl FunctionType {
     }
 
     /// Whether the parameters go through memory.
+    #[inline]
     pub fn params_in_memory(&self) -> bool {
         self.params_layout.flat.exceeds(MAX_FLAT_PARAMS)
     }
 
     /// Whether the result goes through memory.
+    #[inline]
     pub fn result_in_memory(&self) -> bool {
         self.result_layout.flat.exceeds(MAX_FLAT_RESULTS)
+    }
+
+    /// Whether lowering the result has to allocate in the guest that gets it.
+    #[inline]
+    pub fn result_needs_realloc(&self) -> bool {
+        self.result_layout.needs_allocation
     }
 
     /// The core function that `canon lift` makes a component function of.

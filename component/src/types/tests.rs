@@ -85,7 +85,8 @@ fn it_is_known_what_a_type_contains() {
         (Type::fixed_list(Type::String, 2).unwrap(), true, false),
         (Type::map(Type::U8, Type::Borrow(ResourceIndex(1))).unwrap(), true, true),
         (variant([None, Some(Type::String), Some(own.clone())]), true, true),
-        (Type::tuple([Type::U8, own]).unwrap(), false, true),
+        (Type::tuple([own, Type::String, Type::U8]).unwrap(), true, true),
+        (Type::tuple([Type::U8, Type::option(Type::String).unwrap()]).unwrap(), true, false),
         (Type::option(Type::U8).unwrap(), false, false),
     ];
     for (ty, needs_allocation, contains_handles) in rows {

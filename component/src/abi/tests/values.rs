@@ -279,7 +279,6 @@ fn the_short_way_does_the_same() {
         assert_eq!(lowering.next(), None);
         let expected = long.finish(lowering).unwrap();
         let mut short = Guest::new(StringEncoding::Utf8);
-        let mut flat = FlatValues::new();
         let mut cx = LowerContext {
             memory: &mut short.memory,
             handles: &mut short.handles,
@@ -288,7 +287,7 @@ fn the_short_way_does_the_same() {
             task: 0,
             borrows: &mut short.borrows,
         };
-        lower_result(&mut cx, &value, &ty, &args, &mut flat).unwrap();
+        let flat = lower_result(&mut cx, &value, &ty, &args).unwrap();
         assert_eq!(flat.as_slice(), expected.as_slice());
         assert_eq!(short.memory, long.memory);
     }
