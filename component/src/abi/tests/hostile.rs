@@ -147,6 +147,7 @@ fn the_hosts_memory_is_bounded() {
     let rows = [
         // One byte each in the guest.
         (list(tuple([Type::Bool])), 100, 100 * value * 2),
+        (list(variant([("a", Some(Type::U8))])), 100, 100 * value * 2),
         (list(Type::enumeration(names(2)).unwrap()), 100, 100 * value),
         (list(Type::Bool), 100, 100),
         (list(Type::U8), 100, 100),
