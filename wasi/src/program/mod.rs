@@ -78,12 +78,13 @@ impl Program {
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         refusal::check_header(wasm)?;
         let bounded = heap::is_bounded();
+        let found = resumable::Found::new(wasm);
         if bounded {
             heap::keep_stacks(engine.turn_bytes());
-            let bytes = resumable::copies(wasm);
+            let bytes = found.copies(wasm);
             heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
         }
-        let resumable = resumable::replace(wasm);
+        let resumable = resumable::replace(wasm, &found);
         let footprint = bounded.then(|| Footprint::of(&resumable));
         let lazily = |footprint: &Footprint| heap::Translation::keep(footprint.translation()).is_some();
         let ahead = !footprint.as_ref().is_none_or(lazily);
