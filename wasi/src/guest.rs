@@ -163,19 +163,16 @@ impl<T> GuestSlice<T> {
     }
 }
 
-impl GuestSlice<u8> {
-    /// What is behind the first `len` bytes; nothing, if there are no more.
-    pub fn from(self, len: u32) -> Self {
-        let rest = self.len.saturating_sub(len);
-        // An address that overflows is outside of any memory, and so is what is there.
-        match self.start.address.checked_add(len) {
-            Some(address) => GuestPtr::new(address).slice(rest),
-            None => GuestPtr::new(u32::MAX).slice(rest),
-        }
-    }
-}
-
 impl<T: Plain> GuestSlice<T> {
+    /// What is behind the first `count` values; nothing, if there are no more.
+    pub fn from(self, count: u32) -> Self {
+        let rest = self.len.saturating_sub(count);
+        let bytes = u32::try_from(T::SIZE).ok().and_then(|size| size.checked_mul(count));
+        // An address that overflows is outside of any memory, and so is what is there.
+        let address = bytes.and_then(|bytes| self.start.address.checked_add(bytes)).unwrap_or(u32::MAX);
+        GuestPtr::new(address).slice(rest)
+    }
+
     fn byte_len(self) -> Result<usize> {
         let len = usize::try_from(self.len).map_err(|_| Error::Fault)?;
         len.checked_mul(T::SIZE).ok_or(Error::Fault)
@@ -253,7 +250,8 @@ impl Plain for IoVec {
     }
 }
 
-/// The most buffers that one vectored call looks at; the rest is for the next call, as after any partial read or write.
+/// The most buffers that one vectored call fills or empties; the rest is for the next call, as after any partial read or write.
+/// So many that hold nothing are passed over.
 pub const IO_VECTORS_MAX: u32 = 1024;
 
 /// The most bytes that one call moves.
@@ -271,15 +269,41 @@ pub struct IoVecs {
     vectors: GuestSlice<IoVec>,
     first: Option<IoVec>,
     total: u32,
+    from: Progress,
+    /// There are vectors behind these.
+    more: bool,
+}
+
+/// How far a transfer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Vectors that held nothing, [`IO_VECTORS_MAX`] after [`IO_VECTORS_MAX`].
+    pub passed: u32,
+    /// Bytes moved from or to those behind them.
+    pub moved: u32,
+}
+
+impl From<u64> for Progress {
+    fn from(both: u64) -> Self {
+        Self { passed: (both >> 32) as u32, moved: both as u32 }
+    }
+}
+
+impl From<Progress> for u64 {
+    fn from(progress: Progress) -> Self {
+        Self::from(progress.passed) << 32 | Self::from(progress.moved)
+    }
 }
 
 impl IoVecs {
-    /// Checks the first [`IO_VECTORS_MAX`] of `vectors` and the buffers they name.
+    /// Checks the first [`IO_VECTORS_MAX`] of `vectors` that are not passed yet, and the buffers they name.
     ///
     /// # Errors
     /// [`Error::Invalid`] when the lengths' sum does not fit 32 bits, [`Error::Fault`] when any is outside of the memory.
-    pub fn new(vectors: GuestSlice<IoVec>, memory: &GuestMemory<'_>) -> Result<Self> {
+    pub fn new(vectors: GuestSlice<IoVec>, from: Progress, memory: &GuestMemory<'_>) -> Result<Self> {
         vectors.check(memory)?;
+        let vectors = vectors.from(from.passed);
+        let more = vectors.len() > IO_VECTORS_MAX;
         let vectors = vectors.truncated(IO_VECTORS_MAX);
         let mut total = 0u32;
         let mut checked = Ok(());
@@ -289,7 +313,7 @@ impl IoVecs {
             total = total.checked_add(vector.buffer().len()).ok_or(Error::Invalid)?;
             checked = checked.and_then(|()| vector.buffer().check(memory));
         }
-        checked.map(|()| Self { vectors, first, total })
+        checked.map(|()| Self { vectors, first, total, from, more })
     }
 
     /// Bytes in all buffers together.
@@ -300,16 +324,23 @@ impl IoVecs {
     /// Calls `transfer` with each buffer in turn, in pieces, at most [`IO_BYTES_MAX`] bytes in all, until a piece is moved in
     /// part only. An error after the first byte is left for the next call to meet.
     ///
-    /// Asks `pause` from time to time; if it says so, the rest is for later: then the same is called with the bytes moved so
-    /// far as `from`. `transfer` gets the memory too, because a read writes into it.
+    /// Asks `pause` from time to time; if it says so, the rest is for later: then the same is to be done with the buffers
+    /// [from](Self::new) there on. `transfer` gets the memory too, because a read writes into it.
     pub fn transfer(
         self,
         memory: &mut GuestMemory<'_>,
-        from: u32,
         mut pause: impl FnMut() -> bool,
         mut transfer: impl FnMut(&mut GuestMemory<'_>, GuestSlice<u8>) -> Poll<Result<usize>>,
     ) -> Poll<Result<Moved>> {
-        let (mut moved, mut skip, mut work) = (from, from, 0_u32);
+        let Progress { passed, moved: mut skip } = self.from;
+        let (mut moved, mut work) = (skip, 0_u32);
+        if self.total == 0 && self.more && moved == 0 {
+            // Each time a turn of its own: there may be as many as fit in a memory.
+            return Poll::Ready(Ok(Moved::Some(Progress {
+                passed: passed.saturating_add(IO_VECTORS_MAX),
+                moved,
+            })));
+        }
         for index in 0..self.vectors.len() {
             // A read may have overwritten the vectors themselves: those after the first are loaded, and checked, anew.
             let loaded = match self.first {
@@ -327,7 +358,7 @@ impl IoVecs {
                 if work >= WORK {
                     work = 0;
                     if pause() {
-                        return Poll::Ready(Ok(Moved::Some(moved)));
+                        return Poll::Ready(Ok(Moved::Some(Progress { passed, moved })));
                     }
                 }
                 let piece = buffer.truncated(PIECE);
@@ -360,8 +391,8 @@ impl IoVecs {
 pub enum Moved {
     /// All that it can.
     All(u32),
-    /// So many until now; the rest is for the guest's next turn.
-    Some(u32),
+    /// So far until now; the rest is for the guest's next turn.
+    Some(Progress),
 }
 
 /// Defines records as they lie in guest memory: `name: type = offset`, and the size. Padding is written as zeros.
@@ -456,13 +487,12 @@ mod tests {
     fn a_transfer_ends_where_less_is_moved() {
         let mut bytes = vectors(&[(32, 4), (36, 0), (40, 8), (50, 2)]);
         let mut memory = GuestMemory::new(&mut bytes);
-        let all = IoVecs::new(GuestPtr::new(0).slice(4), &memory).unwrap();
+        let all = IoVecs::new(GuestPtr::new(0).slice(4), Progress::default(), &memory).unwrap();
         assert_eq!(all.total(), 14);
         let run = |memory: &mut GuestMemory<'_>, results: &[Poll<Result<usize>>]| {
             let mut asked = vec![];
             let moved = all.transfer(
                 memory,
-                0,
                 || false,
                 |_, buffer| {
                     asked.push(buffer.len());
@@ -486,10 +516,9 @@ mod tests {
     fn vectors_that_are_overwritten_are_checked_again() {
         let mut bytes = vectors(&[(8, 8), (32, 4)]);
         let mut memory = GuestMemory::new(&mut bytes);
-        let all = IoVecs::new(GuestPtr::new(0).slice(2), &memory).unwrap();
+        let all = IoVecs::new(GuestPtr::new(0).slice(2), Progress::default(), &memory).unwrap();
         let moved = all.transfer(
             &mut memory,
-            0,
             || false,
             |memory, buffer| {
                 let bytes = buffer.bytes_mut(memory)?;
@@ -506,11 +535,10 @@ mod tests {
         let mut bytes = vectors(&[(16, len), (16, len)]);
         bytes.resize(16 + len as usize, 0);
         let mut memory = GuestMemory::new(&mut bytes);
-        let all = IoVecs::new(GuestPtr::new(0).slice(2), &memory).unwrap();
+        let all = IoVecs::new(GuestPtr::new(0).slice(2), Progress::default(), &memory).unwrap();
         let mut pieces = vec![];
         let moved = all.transfer(
             &mut memory,
-            0,
             || false,
             |_, buffer| {
                 pieces.push(buffer.len());
@@ -534,12 +562,11 @@ mod tests {
         (64..bytes.len()).for_each(|at| bytes[at] = ((at * 31) >> 3) as u8);
         let expected = bytes[64..].to_vec();
         let mut memory = GuestMemory::new(&mut bytes);
-        let all = IoVecs::new(GuestPtr::new(0).slice(lens.len() as u32), &memory).unwrap();
-        let (mut from, mut pauses, mut taken) = (0, 0, vec![]);
+        let (mut from, mut pauses, mut taken) = (Progress::default(), 0, vec![]);
         loop {
+            let all = IoVecs::new(GuestPtr::new(0).slice(lens.len() as u32), from, &memory).unwrap();
             let moved = all.transfer(
                 &mut memory,
-                from,
                 || true,
                 |memory, buffer| {
                     taken.extend_from_slice(buffer.bytes(memory)?);

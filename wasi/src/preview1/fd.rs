@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, Result,
     filesystem::SeekFrom,
-    guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Moved, Plain},
+    guest::{GuestMemory, GuestPtr, IoVec, IoVecs, Moved, Plain, Progress},
 };
 use core::{ops::ControlFlow, task::Poll};
 
@@ -201,7 +201,7 @@ pub fn fd_read(
     len: u32,
     read: GuestPtr<u32>,
 ) -> Polled {
-    let from = moved_so_far(call)?;
+    let from = Progress::from(call.progress());
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let (permitted, flags) = (descriptor.require(Rights::FD_READ), descriptor.flags());
     let (memory, task, turn) = (&mut call.memory, &mut call.task, &mut *call.turn);
@@ -209,15 +209,17 @@ pub fn fd_read(
     let moved = match &mut descriptor.object {
         Object::File(file) => {
             let permitted = permitted.and_then(|()| file.require_read());
-            checked(permitted, memory, vectors, len, read)?.transfer(memory, from, pause, |memory, buffer| {
-                Poll::Ready(file.read(buffer.bytes_mut(memory)?))
-            })
+            checked(permitted, memory, (vectors, len), from, read)?.transfer(
+                memory,
+                pause,
+                |memory, buffer| Poll::Ready(file.read(buffer.bytes_mut(memory)?)),
+            )
         }
-        Object::Input(stream) => {
-            checked(permitted, memory, vectors, len, read)?.transfer(memory, from, pause, |memory, buffer| {
-                stream.poll_read(task, buffer.bytes_mut(memory)?)
-            })
-        }
+        Object::Input(stream) => checked(permitted, memory, (vectors, len), from, read)?.transfer(
+            memory,
+            pause,
+            |memory, buffer| stream.poll_read(task, buffer.bytes_mut(memory)?),
+        ),
         Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
     };
     finish(call, moved, flags, read)
@@ -232,15 +234,14 @@ pub fn fd_pread(
     offset: u64,
     read: GuestPtr<u32>,
 ) -> Polled {
-    let from = moved_so_far(call)?;
+    let from = Progress::from(call.progress());
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let flags = descriptor.flags();
     let file = descriptor.seekable(Rights::FD_READ)?;
-    let mut offset = offset.saturating_add(from.into());
+    let mut offset = offset.saturating_add(from.moved.into());
     let pause = || call.turn.ends_here();
-    let moved = checked(file.require_read(), &call.memory, vectors, len, read)?.transfer(
+    let moved = checked(file.require_read(), &call.memory, (vectors, len), from, read)?.transfer(
         &mut call.memory,
-        from,
         pause,
         |memory, buffer| {
             let count = file.pread(buffer.bytes_mut(memory)?, offset)?;
@@ -259,7 +260,7 @@ pub fn fd_write(
     len: u32,
     written: GuestPtr<u32>,
 ) -> Polled {
-    let from = moved_so_far(call)?;
+    let from = Progress::from(call.progress());
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let (permitted, flags) = (descriptor.require(Rights::FD_WRITE), descriptor.flags());
     let (memory, task, turn) = (&mut call.memory, &mut call.task, &mut *call.turn);
@@ -267,16 +268,14 @@ pub fn fd_write(
     let moved = match &mut descriptor.object {
         Object::File(file) => {
             let permitted = permitted.and_then(|()| file.require_write());
-            checked(permitted, memory, vectors, len, written)?.transfer(
+            checked(permitted, memory, (vectors, len), from, written)?.transfer(
                 memory,
-                from,
                 pause,
                 |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)),
             )
         }
-        Object::Output(stream) => checked(permitted, memory, vectors, len, written)?.transfer(
+        Object::Output(stream) => checked(permitted, memory, (vectors, len), from, written)?.transfer(
             memory,
-            from,
             pause,
             |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?),
         ),
@@ -294,15 +293,14 @@ pub fn fd_pwrite(
     offset: u64,
     written: GuestPtr<u32>,
 ) -> Polled {
-    let from = moved_so_far(call)?;
+    let from = Progress::from(call.progress());
     let descriptor = call.state.descriptors.get_mut(fd)?;
     let flags = descriptor.flags();
     let file = descriptor.seekable(Rights::FD_WRITE)?;
-    let mut offset = offset.saturating_add(from.into());
+    let mut offset = offset.saturating_add(from.moved.into());
     let pause = || call.turn.ends_here();
-    let moved = checked(file.require_write(), &call.memory, vectors, len, written)?.transfer(
+    let moved = checked(file.require_write(), &call.memory, (vectors, len), from, written)?.transfer(
         &mut call.memory,
-        from,
         pause,
         |memory, buffer| {
             let count = file.pwrite(buffer.bytes(memory)?, offset)?;
@@ -313,22 +311,17 @@ pub fn fd_pwrite(
     finish(call, moved, flags, written)
 }
 
-/// How many bytes the call had moved when it was paused.
-fn moved_so_far(call: &Preview1<'_>) -> Result<u32> {
-    call.progress().try_into().map_err(|_| Error::Overflow)
-}
-
 /// Checks the right and the pointers of a vectored call, also the one that its result goes to: what has been moved must be
 /// told.
 fn checked(
     permitted: Result<()>,
     memory: &GuestMemory<'_>,
-    vectors: GuestPtr<IoVec>,
-    len: u32,
+    (vectors, len): (GuestPtr<IoVec>, u32),
+    from: Progress,
     moved: GuestPtr<u32>,
 ) -> Result<IoVecs> {
     permitted?;
-    let vectors = IoVecs::new(vectors.slice(len), memory)?;
+    let vectors = IoVecs::new(vectors.slice(len), from, memory)?;
     moved.check(memory)?;
     Ok(vectors)
 }

@@ -18,10 +18,11 @@ use core::{
 use layouts::{FdStat, FileStat};
 use types::{FdFlags, LookupFlags, OFlags, Rights};
 
-/// Where the helpers put what they pass; a test that passes its own stays above [`FREE`].
+/// Where the helpers have results put.
+pub const OUT: u32 = 0x4000;
+/// Where they put what they pass; a test that passes its own stays above [`FREE`].
 const PATH: u32 = 0x100;
 const NEW_PATH: u32 = 0x2000;
-const OUT: u32 = 0x4000;
 const VECTOR: u32 = 0x4100;
 const BUFFER: u32 = 0x5000;
 /// From here on, memory is the test's.

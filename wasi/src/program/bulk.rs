@@ -237,7 +237,7 @@ impl Body {
 
 #[cfg(test)]
 mod tests {
-    use super::super::resumable::replace;
+    use super::super::resumable::{Found, replace};
     use alloc::{borrow::Cow, format, vec::Vec};
     use wasmi::{Config, Engine, Func, Instance, Memory, Module, Store, TrapCode, Val};
 
@@ -291,7 +291,9 @@ mod tests {
                     (memory.copy 1 0 (local.get 0) (local.get 1) (local.get 2))))"#
             ))
             .unwrap();
-            let Cow::Owned(replaced) = replace(&wasm) else { panic!("nothing is replaced") };
+            let Cow::Owned(replaced) = replace(&wasm, &Found::new(&wasm)) else {
+                panic!("nothing is replaced")
+            };
             let (mut plain, mut cut) = (Machine::new(&wasm), Machine::new(&replaced));
             let value = |ty, value: u64| match ty {
                 "i64" => Val::I64(value.cast_signed()),

@@ -71,21 +71,17 @@ pub(super) struct CoreModule {
     translation: Translation,
 }
 
-/// Keeps what the stacks of guests may take, and makes sure that there is memory for a rewritten copy of `wasm`.
-fn prepare(engine: &Engine, wasm: &[u8]) -> Result<(), Refusal> {
-    heap::keep_stacks(engine.turn_bytes());
-    let bytes = resumable::copies(wasm);
-    heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))
-}
-
 impl CoreModule {
     /// Compiles `wasm`, whose header has been checked.
     pub(super) fn new(engine: &Engine, wasm: &[u8], compile: &Compile<'_>) -> Result<Self, Failure> {
         let bounded = heap::is_bounded();
+        let found = resumable::Found::new(wasm);
         if bounded {
-            prepare(engine, wasm)?;
+            heap::keep_stacks(engine.turn_bytes());
+            let bytes = found.copies(wasm);
+            heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
         }
-        let resumable = resumable::replace(wasm);
+        let resumable = resumable::replace(wasm, &found);
         let footprint = bounded.then(|| Footprint::of(&resumable));
         let lazily = |footprint: &Footprint| heap::Translation::keep(footprint.translation()).is_some();
         let ahead = !footprint.as_ref().is_none_or(lazily);

@@ -28,39 +28,48 @@ const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
 const CODE: u8 = 10;
 
+/// The bytes that begin these instructions, somewhere in a module.
+pub(super) struct Found {
+    count: usize,
+}
+
+impl Found {
+    /// Looks for them, without knowing what is code.
+    pub(super) fn new(wasm: &[u8]) -> Self {
+        Self { count: prefixes(wasm).count() }
+    }
+
+    /// What [`replace`] takes of the heap, at most.
+    pub(super) fn copies(&self, wasm: &[u8]) -> usize {
+        // The code section, a function's body, and the module; the list of functions where the bodies are short.
+        if self.count > 0 { longest(wasm, self.count).saturating_mul(3) } else { 0 }
+    }
+}
+
 /// The module with these instructions replaced, or as it was: without any, and where validation will refuse it.
-pub(super) fn replace(wasm: &[u8]) -> Cow<'_, [u8]> {
-    if !may_have_any(wasm) {
+pub(super) fn replace<'w>(wasm: &'w [u8], found: &Found) -> Cow<'w, [u8]> {
+    if found.count == 0 {
         return Cow::Borrowed(wasm);
     }
-    match Module::read(wasm) {
+    match Module::read(wasm, longest(wasm, found.count)) {
         Ok(Some(module)) => Cow::Owned(module.write(wasm)),
         // What is broken stays as it is, for the validation to explain.
         Ok(None) | Err(_) => Cow::Borrowed(wasm),
     }
 }
 
-/// What [`replace`] takes of the heap, at most.
-pub(super) fn copies(wasm: &[u8]) -> usize {
-    // The code section, a function's body, and the module; the list of functions where the bodies are short.
-    if may_have_any(wasm) { longest(wasm).saturating_mul(3) } else { 0 }
-}
-
 /// The most bytes that a module, or a part of one, may have when the instructions in it are replaced.
-fn longest(wasm: &[u8]) -> usize {
+fn longest(bytes: &[u8], instructions: usize) -> usize {
     /// For an instruction: the choice, the call, a local and an added function.
     const MORE: usize = 256;
-    let instructions = wasm.windows(2).filter(|pair| is_prefix(pair)).count();
-    wasm.len().saturating_add(instructions.saturating_mul(MORE))
+    bytes.len().saturating_add(instructions.saturating_mul(MORE))
 }
 
-fn is_prefix(pair: &[u8]) -> bool {
-    matches!(pair, [0xfc, 0x0a | 0x8a | 0x0b | 0x8b | 0x0f | 0x8f])
-}
-
-/// Whether the bytes that begin these instructions occur, the opcode in one byte or longer than it need be.
-fn may_have_any(bytes: &[u8]) -> bool {
-    bytes.windows(2).any(is_prefix)
+/// Where the bytes are that begin these instructions, the opcode in one byte or longer than it need be.
+fn prefixes(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let is_opcode = |byte: &u8| matches!(byte, 0x0a | 0x8a | 0x0b | 0x8b | 0x0f | 0x8f);
+    memchr::memchr_iter(0xfc, bytes)
+        .filter(move |at| at.checked_add(1).and_then(|next| bytes.get(next)).is_some_and(is_opcode))
 }
 
 /// An instruction that is replaced, with what it works on.
@@ -94,6 +103,8 @@ struct Added {
 
 /// What is known of a module.
 struct Module<'w> {
+    /// Bytes that it may have in the end.
+    longest: usize,
     /// The sections that get entries: their counts and their entries.
     types: (u32, &'w [u8]),
     functions: (u32, &'w [u8]),
@@ -109,11 +120,12 @@ struct Module<'w> {
 
 impl<'w> Module<'w> {
     /// `None` if nothing is replaced, or the module imports memories or tables, which no program can.
-    fn read(wasm: &'w [u8]) -> Result<Option<Self>, BinaryReaderError> {
+    fn read(wasm: &'w [u8], longest: usize) -> Result<Option<Self>, BinaryReaderError> {
         let mut module = Self {
+            longest,
             types: (0, &[]),
             functions: (0, &[]),
-            code: (0, Vec::with_capacity(longest(wasm))),
+            code: (0, Vec::with_capacity(longest)),
             parameters: Vec::new(),
             function_types: Vec::new(),
             tables: Vec::new(),
@@ -180,7 +192,7 @@ impl<'w> Module<'w> {
         let bytes = body.as_bytes();
         let mut copied = Vec::new();
         let mut rest = bytes;
-        if may_have_any(bytes) {
+        if let Some(last) = prefixes(bytes).last() {
             let start = body.range().start;
             // The length of a fill or a copy is looked at in a local of its own, behind all others.
             let ty = self.function_types.get(self.code.0 as usize);
@@ -196,7 +208,8 @@ impl<'w> Module<'w> {
             }
             let groups_end = locals.original_position().saturating_sub(start);
             let mut operators = body.get_operators_reader()?;
-            while !operators.eof() {
+            // What is behind the last of them need not be decoded.
+            while operators.original_position() <= start.saturating_add(last) && !operators.eof() {
                 let (operator, at) = operators.read_with_offset()?;
                 let Some(replaced) = Replaced::new(&operator) else { continue };
                 let index = match self.added.iter().position(|added| added.replaced == replaced) {
@@ -208,7 +221,7 @@ impl<'w> Module<'w> {
                     }
                 };
                 if copied.is_empty() {
-                    copied.reserve_exact(longest(bytes));
+                    copied.reserve_exact(longest(bytes, prefixes(bytes).count()));
                     push_u32(&mut copied, groups.saturating_add(1));
                     copied.extend_from_slice(bytes.get(groups_start..groups_end).unwrap_or_default());
                     copied.extend([1, I32]);
@@ -278,7 +291,7 @@ impl<'w> Module<'w> {
             code.extend_from_slice(body);
         }
         let added = self.added.len() as u32;
-        let mut output = Vec::with_capacity(longest(wasm));
+        let mut output = Vec::with_capacity(self.longest);
         output.extend_from_slice(&VERSION_1);
         for payload in Parser::new(0).parse_all(wasm).flatten() {
             let Some((id, range)) = payload.as_section() else { continue };
@@ -411,9 +424,10 @@ mod tests {
             r#"(module (import "a" "t" (table 1 funcref)) (func (drop (table.grow 0 (ref.null func) (i32.const 9)))))"#,
         ] {
             let wasm = wat::parse_str(wat).unwrap();
-            assert!(matches!(replace(&wasm), Cow::Borrowed(_)), "{wat}");
+            assert!(matches!(replace(&wasm, &Found::new(&wasm)), Cow::Borrowed(_)), "{wat}");
         }
-        assert!(matches!(replace(b"\0asm\x01\0\0\0\x0a\x04\x01\x02\xfc\x0f"), Cow::Borrowed(_)));
+        let cut = b"\0asm\x01\0\0\0\x0a\x04\x01\x02\xfc\x0f";
+        assert!(matches!(replace(cut, &Found::new(cut)), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -436,7 +450,7 @@ mod tests {
         longer[body] += 2;
         longer[body - 2] += 2;
         for wasm in [wasm, longer] {
-            let replaced = replace(&wasm).into_owned();
+            let replaced = replace(&wasm, &Found::new(&wasm)).into_owned();
             Module::new(&Engine::default(), &replaced).unwrap();
             let mut growths = 0;
             for payload in Parser::new(0).parse_all(&replaced) {

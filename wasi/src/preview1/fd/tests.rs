@@ -357,6 +357,46 @@ fn a_transfer_is_bounded() {
 }
 
 #[test]
+fn vectors_that_hold_nothing_are_passed_over_however_many() {
+    const BYTES: u32 = MEMORY - 8;
+    for empty in [0, 1, 1_023, 1_024, 1_025, 2_048, 3_000] {
+        let mut guest = guest();
+        let fd = guest.file("f", b"some content");
+        let count = empty + 2;
+        for index in 0..count {
+            guest.put_record(FREE + 8 * index, BYTES);
+            guest.put_record(FREE + 8 * index + 4, if index < empty { 0 } else { 3_u32 });
+        }
+        // Those of one call are 1,024 in a row: what is behind them is for the next.
+        let moved = if empty == 1_023 { 3 } else { 6 };
+        let vectors = GuestPtr::new(FREE);
+        let (read, pauses) =
+            guest.call_in_turns(|call| fd_pread(call, fd, vectors, count, 0, GuestPtr::new(OUT)));
+        assert_eq!((read, pauses), (Ok(()), empty as usize / 1_024), "{empty}");
+        assert_eq!(guest.get::<u32>(OUT), moved, "{empty}");
+        assert_eq!(
+            [0, 1, 2].map(|at| guest.get::<u8>(BYTES + at)),
+            if moved == 3 { *b"som" } else { *b"e c" }
+        );
+        guest.put(BYTES, b"xyz");
+        let (written, _) =
+            guest.call_in_turns(|call| fd_pwrite(call, fd, vectors, count, 0, GuestPtr::new(OUT)));
+        assert_eq!((written, guest.get::<u32>(OUT)), (Ok(()), moved));
+        let content = if moved == 3 { "xyze content" } else { "xyzxyzontent" };
+        assert_eq!(guest.files.read_file("f"), Ok(content.into()));
+        // Those that hold nothing must be in the memory too.
+        guest.put_record(FREE + 8 * empty.saturating_sub(1), MEMORY + 1);
+        let (read, _) = guest.call_in_turns(|call| fd_read(call, fd, vectors, count, GuestPtr::new(OUT)));
+        assert_eq!(read, Err(Error::Fault), "{empty}");
+    }
+    let mut guest = guest();
+    guest.put(FREE, &[0; 8 * 3_000]);
+    let (written, _) =
+        guest.call_in_turns(|call| fd_write(call, 1, GuestPtr::new(FREE), 3_000, GuestPtr::new(OUT)));
+    assert_eq!((written, guest.get::<u32>(OUT)), (Ok(()), 0), "none that holds anything");
+}
+
+#[test]
 fn numbers_are_the_lowest_that_are_free() {
     let mut guest = guest();
     let fds: Vec<_> = (0..4).map(|_| guest.file("f", b"")).collect();
