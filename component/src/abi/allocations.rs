@@ -89,7 +89,7 @@ impl Lowering {
     /// last of them says where it goes.
     ///
     /// # Errors
-    /// As [`params`](Self::params), and [`Trap::Unaligned`] about that place.
+    /// As [`params`](Self::params).
     pub fn result(
         value: Option<Value>,
         ty: &Arc<FunctionType>,
@@ -111,11 +111,8 @@ impl Lowering {
             return Err(wrong_number());
         }
         let mut plan = Plan { calls: Vec::new(), encoding };
-        match out {
-            // Whether it is inside of the memory is seen when all is stored.
-            Some(out) => aligned(out, layout.alignment)?,
-            None if types.in_memory() => plan.block(layout.alignment, layout.size)?,
-            None => {}
+        if types.in_memory() && out.is_none() {
+            plan.block(layout.alignment, layout.size)?;
         }
         if layout.needs_allocation {
             types.iter().zip(values.as_slice()).try_for_each(|(ty, value)| plan.value(ty, value))?;
@@ -163,7 +160,7 @@ impl Lowering {
     /// Stores all values, once every call of `realloc` was made.
     ///
     /// # Errors
-    /// [`Trap::OutOfBounds`] about where the caller wants the result; [`Trap::TooManyHandles`]; [`Trap::Host`], if a value is
+    /// [`Trap::Unaligned`] and [`Trap::OutOfBounds`] about where the caller wants the result; [`Trap::TooManyHandles`]; [`Trap::Host`], if a value is
     /// not of its type; [`Trap::Limit`], if calls are missing.
     pub fn finish(self, cx: &mut LowerContext<'_>, flat: &mut FlatValues) -> Result<(), Trap> {
         let types = self.values.types(&self.ty);

@@ -27,6 +27,8 @@ pub(super) struct Guest {
     top: u32,
     /// The calls of `realloc`: whether it was of the block before, size of that, alignment, size.
     calls: Vec<(bool, u32, u32, u32)>,
+    /// What the last of them returned.
+    last: u32,
 }
 
 impl Guest {
@@ -43,6 +45,7 @@ impl Guest {
             borrows: 0,
             top: Self::START,
             calls: Vec::new(),
+            last: 0,
         }
     }
 
@@ -59,7 +62,7 @@ impl Guest {
     fn realloc(&mut self, call: Realloc) -> u32 {
         self.calls.push((call.old != 0, call.old_size, call.alignment, call.size));
         let pointer = self.top.next_multiple_of(call.alignment);
-        self.top = pointer + call.size;
+        (self.top, self.last) = (pointer + call.size, pointer);
         let (old, size) = (call.old as usize, call.old_size.min(call.size) as usize);
         self.memory.copy_within(old..old + size, pointer as usize);
         pointer
