@@ -182,3 +182,6 @@ impl component::Host for Data {
         call::yield_if_over(caller);
     }
 }
+
+#[cfg(test)]
+mod tests;
