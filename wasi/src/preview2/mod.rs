@@ -18,19 +18,11 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 
-use crate::{
-    Error,
-    call::StoreData,
-    cli::Grants,
-    clocks::Clock,
-    filesystem::Directory,
-    io::{InputStream, OutputStream},
-    random::Entropy,
-};
+use crate::{Error, call::StoreData, cli::Grants, clocks::Clock, filesystem::Directory, random::Entropy};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use component::{Call, Linker, Trap, host::InterfaceBuilder};
 use core::task::Poll;
-use io::Poller;
+use io::{Input, Output, Poller};
 use table::{Resource, Table};
 
 /// The version of the interfaces: the newest, which serves all that ask for any 0.2.
@@ -40,9 +32,9 @@ const VERSION: &str = "0.2.12";
 pub struct State {
     args: Vec<String>,
     environment: Vec<(String, String)>,
-    stdin: Arc<dyn InputStream>,
-    stdout: Arc<dyn OutputStream>,
-    stderr: Arc<dyn OutputStream>,
+    stdin: Input,
+    stdout: Output,
+    stderr: Output,
     preopens: Vec<(String, Directory)>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -62,9 +54,9 @@ impl State {
         Self {
             args: grants.args,
             environment: grants.environment,
-            stdin: grants.stdin,
-            stdout: grants.stdout,
-            stderr: grants.stderr,
+            stdin: Input::new(grants.stdin),
+            stdout: Output::new(grants.stdout),
+            stderr: Output::new(grants.stderr),
             preopens: grants.preopens,
             clock: grants.clock,
             entropy: grants.entropy,

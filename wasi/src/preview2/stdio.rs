@@ -5,8 +5,6 @@ use super::{
     io::{Input, Output},
     offer, refused,
 };
-use crate::io::OutputStream;
-use alloc::sync::Arc;
 use component::Own;
 use core::task::Poll;
 
@@ -24,23 +22,18 @@ pub fn register(linker: &mut Interfaces) {
 
 /// A stream that reads stdin; all of them share what there is to read.
 pub fn get_stdin(call: &mut Preview2<'_>, (): &()) -> Polled<Own<Input>> {
-    let state = &mut call.data.state;
-    let stdin = Input::new(state.stdin.clone());
-    Poll::Ready(Ok(Own::new(state.table.insert(stdin).map_err(refused)?)))
+    let State { stdin, table, .. } = &mut call.data.state;
+    Poll::Ready(Ok(Own::new(table.insert(stdin.clone()).map_err(refused)?)))
 }
 
 /// A stream that writes to stdout.
 pub fn get_stdout(call: &mut Preview2<'_>, (): &()) -> Polled<Own<Output>> {
-    let stdout = call.data.state.stdout.clone();
-    output(&mut call.data.state, stdout)
+    let State { stdout, table, .. } = &mut call.data.state;
+    Poll::Ready(Ok(Own::new(table.insert(stdout.another()).map_err(refused)?)))
 }
 
 /// A stream that writes to stderr.
 pub fn get_stderr(call: &mut Preview2<'_>, (): &()) -> Polled<Own<Output>> {
-    let stderr = call.data.state.stderr.clone();
-    output(&mut call.data.state, stderr)
-}
-
-fn output(state: &mut State, stream: Arc<dyn OutputStream>) -> Polled<Own<Output>> {
-    Poll::Ready(Ok(Own::new(state.table.insert(Output::new(stream)).map_err(refused)?)))
+    let State { stderr, table, .. } = &mut call.data.state;
+    Poll::Ready(Ok(Own::new(table.insert(stderr.another()).map_err(refused)?)))
 }

@@ -88,7 +88,7 @@ resources! {
 }
 
 /// What else a guest may have for each descriptor that it may have: streams, pollables, errors.
-const OTHERS_PER_DESCRIPTOR: u32 = 64;
+const OTHERS_PER_DESCRIPTOR: u32 = 16;
 
 /// A guest's resources.
 pub struct Table {

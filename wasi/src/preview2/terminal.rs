@@ -26,19 +26,19 @@ pub fn register(linker: &mut Interfaces) {
 
 /// The terminal of stdin, if it is one.
 pub fn get_terminal_stdin(call: &mut Preview2<'_>, (): &()) -> Polled<Option<Own<TerminalInput>>> {
-    let is_terminal = call.data.state.stdin.is_terminal();
+    let is_terminal = call.data.state.stdin.incoming().is_terminal();
     terminal(&mut call.data.state, is_terminal.then_some(TerminalInput))
 }
 
 /// The terminal of stdout, if it is one.
 pub fn get_terminal_stdout(call: &mut Preview2<'_>, (): &()) -> Polled<Option<Own<TerminalOutput>>> {
-    let is_terminal = call.data.state.stdout.is_terminal();
+    let is_terminal = call.data.state.stdout.outgoing().is_terminal();
     terminal(&mut call.data.state, is_terminal.then_some(TerminalOutput))
 }
 
 /// The terminal of stderr, if it is one.
 pub fn get_terminal_stderr(call: &mut Preview2<'_>, (): &()) -> Polled<Option<Own<TerminalOutput>>> {
-    let is_terminal = call.data.state.stderr.is_terminal();
+    let is_terminal = call.data.state.stderr.outgoing().is_terminal();
     terminal(&mut call.data.state, is_terminal.then_some(TerminalOutput))
 }
 

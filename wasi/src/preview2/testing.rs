@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Limits,
     filesystem::{Access, Descriptor, OpenFlags, Permissions, memory::MemoryFileSystem},
-    io::{PipeReader, PipeWriter, Readiness, pipe},
+    io::{InputStream, OutputStream, PipeReader, PipeWriter, Readiness, pipe},
     limits::Limiter,
     testing::{TestClock, machine},
 };

@@ -1,41 +1,74 @@
-//! A guest's input stream: reading what is there, and what it means when that fails.
+//! A guest's input streams: reading what is there, and what it means when that fails.
 
-use super::{Failure, TRANSFER_MAX, zeroed};
+use super::{
+    Failure, TRANSFER_MAX,
+    poll::{Watch, Watched},
+    zeroed,
+};
 use crate::{Error, io::InputStream};
 use alloc::{sync::Arc, vec::Vec};
 use core::task::{Context, Poll, Waker, ready};
+use spin::{Mutex, MutexGuard};
 
-/// The resource `input-stream`.
-pub struct Input {
+/// The resource `input-stream`. Those of stdin share what they read from.
+#[derive(Clone)]
+pub struct Input(Arc<Mutex<Incoming>>);
+
+impl Input {
+    /// A stream that reads from `stream`.
+    pub fn new(stream: Arc<dyn InputStream>) -> Self {
+        Self(Arc::new(Mutex::new(Incoming {
+            stream,
+            is_file: false,
+            closed: false,
+            watch: Watch::default(),
+        })))
+    }
+
+    /// A stream that reads from a file, and whose errors are those of files.
+    pub fn file(stream: Arc<dyn InputStream>) -> Self {
+        let input = Self::new(stream);
+        input.incoming().is_file = true;
+        input
+    }
+
+    /// What it reads from.
+    pub fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        self.0.lock()
+    }
+}
+
+/// What input streams of a guest read from.
+pub struct Incoming {
     stream: Arc<dyn InputStream>,
     /// What has failed is a file.
     pub(super) is_file: bool,
     /// It has failed, and the guest knows.
     closed: bool,
+    watch: Watch,
 }
 
 /// Up to this length, a buffer is as long as the guest says.
 const SHORT: usize = 4 << 10;
 
-impl Input {
-    /// A stream that reads from `stream`.
-    pub fn new(stream: Arc<dyn InputStream>) -> Self {
-        Self { stream, is_file: false, closed: false }
+impl Watched for Incoming {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
     }
 
-    /// A stream that reads from a file, and whose errors are those of files.
-    pub fn file(stream: Arc<dyn InputStream>) -> Self {
-        Self { is_file: true, ..Self::new(stream) }
-    }
-
-    /// Whether it has failed, and the guest knows.
-    pub fn is_closed(&self) -> bool {
+    fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Waits until a read would not wait.
-    pub fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
         if self.closed { Poll::Ready(()) } else { self.stream.poll_readable(task).map(|_| ()) }
+    }
+}
+
+impl Incoming {
+    /// Whether a person sits at the other end.
+    pub fn is_terminal(&self) -> bool {
+        self.stream.is_terminal()
     }
 
     /// Reads up to `len` bytes, as many as are there now: perhaps none.

@@ -1,26 +1,36 @@
-//! A guest's output stream: what it may write now, what it has written but could not leave yet, and what it means when that fails.
+//! A guest's output streams: what it may write now, what it has written but could not leave yet, and what it means when that fails.
 
-use super::{Failure, TRANSFER_MAX};
+use super::{
+    Failure, TRANSFER_MAX,
+    poll::{Watch, Watched},
+};
 use crate::{Error, heap, io::OutputStream};
 use alloc::{format, sync::Arc, vec::Vec};
 use component::Trap;
 use core::task::{Context, Poll, Waker, ready};
+use spin::{Mutex, MutexGuard};
 
-/// The resource `output-stream`.
+/// The resource `output-stream`. Those of stdout share what they write to, and so do those of stderr.
+pub struct Output {
+    outgoing: Arc<Mutex<Outgoing>>,
+    /// Bytes that the guest may still write after its last `check-write`.
+    permit: usize,
+}
+
+/// What output streams of a guest write to.
 ///
 /// `write` never waits and takes all that was permitted. Nearly always that leaves at once; if somebody else has filled the
 /// stream meanwhile, the rest stays here, and nothing more is permitted until it has left.
-pub struct Output {
+pub struct Outgoing {
     stream: Arc<dyn OutputStream>,
     /// What has failed is a file.
     pub(super) is_file: bool,
-    /// Bytes that the guest may still write after its last `check-write`.
-    permit: usize,
     unwritten: Vec<u8>,
     /// Bytes of `unwritten` that have left.
     left: usize,
     flushing: bool,
     status: Status,
+    watch: Watch,
 }
 
 #[derive(Clone, Copy)]
@@ -42,30 +52,142 @@ impl Output {
     /// A stream that writes to `stream`.
     pub fn new(stream: Arc<dyn OutputStream>) -> Self {
         Self {
-            stream,
-            is_file: false,
+            outgoing: Arc::new(Mutex::new(Outgoing {
+                stream,
+                is_file: false,
+                unwritten: Vec::new(),
+                left: 0,
+                flushing: false,
+                status: Status::Open,
+                watch: Watch::default(),
+            })),
             permit: 0,
-            unwritten: Vec::new(),
-            left: 0,
-            flushing: false,
-            status: Status::Open,
         }
     }
 
     /// A stream that writes to a file, and whose errors are those of files.
     pub fn file(stream: Arc<dyn OutputStream>) -> Self {
-        let mut output = Self::new(stream);
-        output.is_file = true;
+        let output = Self::new(stream);
+        output.outgoing().is_file = true;
         output
     }
 
-    /// Whether it has failed.
-    pub fn is_closed(&self) -> bool {
+    /// Another stream that writes to the same.
+    pub fn another(&self) -> Self {
+        Self { outgoing: self.outgoing.clone(), permit: 0 }
+    }
+
+    /// What it writes to.
+    pub fn outgoing(&self) -> MutexGuard<'_, Outgoing> {
+        self.outgoing.lock()
+    }
+
+    /// How many bytes may be written now.
+    pub fn check_write(&mut self) -> Result<u64, Failure> {
+        self.permit = 0;
+        let room = self.outgoing().room()?;
+        self.permit = room;
+        Ok(room as u64)
+    }
+
+    /// Writes what was permitted.
+    pub fn write(&mut self, contents: &[u8]) -> Written<()> {
+        self.permitted(contents.len() as u64)?;
+        Ok(self.outgoing().put(contents))
+    }
+
+    /// Writes so many zeros, which were permitted.
+    pub fn write_zeroes(&mut self, len: u64) -> Written<()> {
+        self.permitted(len)?;
+        Ok(self.outgoing().put_zeroes(len))
+    }
+
+    /// Begins to flush: nothing is permitted until that is done.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        match self.poll_flushed(&mut Context::from_waker(Waker::noop()), false, |_| Ok(())) {
+            Poll::Ready(flushed) => flushed,
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Flushes, and waits until that is done and more can be written. `again`: it has begun already.
+    pub fn poll_flush(&mut self, task: &mut Context<'_>, again: bool) -> Poll<Result<(), Failure>> {
+        ready!(self.poll_flushed(task, again, |_| Ok(())))?;
+        // What is wrong here is for the next call to find.
+        self.outgoing().stream.poll_writable(task).map(|_| Ok(()))
+    }
+
+    /// Writes up to 4096 bytes, and waits until they have left. `again`: they were taken already.
+    pub fn poll_write_and_flush(
+        &mut self,
+        task: &mut Context<'_>,
+        again: bool,
+        contents: &[u8],
+    ) -> Poll<Written<()>> {
+        flushable(contents.len() as u64)?;
+        self.poll_flushed(task, again, |outgoing| outgoing.put(contents)).map(Ok)
+    }
+
+    /// Writes up to 4096 zeros, and waits until they have left. `again`: they were taken already.
+    pub fn poll_write_zeroes_and_flush(
+        &mut self,
+        task: &mut Context<'_>,
+        again: bool,
+        len: u64,
+    ) -> Poll<Written<()>> {
+        flushable(len)?;
+        self.poll_flushed(task, again, |outgoing| outgoing.put_zeroes(len)).map(Ok)
+    }
+
+    fn poll_flushed(
+        &mut self,
+        task: &mut Context<'_>,
+        again: bool,
+        put: impl FnOnce(&mut Outgoing) -> Result<(), Failure>,
+    ) -> Poll<Result<(), Failure>> {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.open()?;
+        if !again {
+            self.permit = 0;
+            put(&mut outgoing)?;
+            outgoing.flushing = true;
+        }
+        outgoing.poll_settled(task).map_err(|error| outgoing.fail(error))
+    }
+
+    /// Makes sure that so many bytes were permitted, and counts them.
+    fn permitted(&mut self, len: u64) -> Result<(), Trap> {
+        let rest = usize::try_from(len).ok().and_then(|len| self.permit.checked_sub(len));
+        self.permit = rest.ok_or_else(|| {
+            let permit = self.permit;
+            Trap::Host(format!(
+                "write of {len} bytes to an output-stream where check-write permitted {permit}"
+            ))
+        })?;
+        Ok(())
+    }
+}
+
+/// What can still leave when the guest drops it leaves.
+impl Drop for Output {
+    fn drop(&mut self) {
+        let mut outgoing = self.outgoing();
+        if !outgoing.unwritten.is_empty() {
+            let _ = outgoing.poll_settled(&mut Context::from_waker(Waker::noop()));
+        }
+    }
+}
+
+impl Watched for Outgoing {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
+    }
+
+    fn is_closed(&self) -> bool {
         !matches!(self.status, Status::Open)
     }
 
-    /// Waits until `check-write` would permit something, or fail.
-    pub fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
         if self.is_closed() {
             return Poll::Ready(());
         }
@@ -77,11 +199,17 @@ impl Output {
             }
         }
     }
+}
 
-    /// How many bytes may be written now.
-    pub fn check_write(&mut self) -> Result<u64, Failure> {
+impl Outgoing {
+    /// Whether a person sits at the other end.
+    pub fn is_terminal(&self) -> bool {
+        self.stream.is_terminal()
+    }
+
+    /// How many bytes it takes now.
+    fn room(&mut self) -> Result<usize, Failure> {
         self.open()?;
-        self.permit = 0;
         let task = &mut Context::from_waker(Waker::noop());
         let writable = match self.poll_settled(task) {
             Poll::Ready(Ok(())) => self.stream.poll_writable(task),
@@ -89,98 +217,18 @@ impl Output {
             Poll::Pending => Poll::Pending,
         };
         match writable {
-            Poll::Pending => {}
+            Poll::Pending => Ok(0),
+            // A stream that is full for ever is ready too: writing to it says so.
             Poll::Ready(Ok(readiness)) if !readiness.hangup => {
-                // A stream that is full for ever is ready too: writing to it says so.
-                self.permit = usize::try_from(readiness.bytes).unwrap_or(usize::MAX).clamp(1, TRANSFER_MAX);
+                Ok(usize::try_from(readiness.bytes).unwrap_or(usize::MAX).clamp(1, TRANSFER_MAX))
             }
-            Poll::Ready(Ok(_)) => return Err(self.fail(Error::Pipe)),
-            Poll::Ready(Err(error)) => return Err(self.fail(error)),
-        }
-        Ok(self.permit as u64)
-    }
-
-    /// Writes what was permitted.
-    pub fn write(&mut self, contents: &[u8]) -> Written<()> {
-        self.permitted(contents.len() as u64)?;
-        Ok(self.put(contents))
-    }
-
-    /// Writes so many zeros, which were permitted.
-    pub fn write_zeroes(&mut self, len: u64) -> Written<()> {
-        self.permitted(len)?;
-        Ok(self.put_zeroes(len))
-    }
-
-    /// Begins to flush: nothing is permitted until that is done.
-    pub fn flush(&mut self) -> Result<(), Failure> {
-        self.open()?;
-        self.permit = 0;
-        self.flushing = true;
-        match self.poll_settled(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(_)) => Err(self.fail(Error::Pipe)),
             Poll::Ready(Err(error)) => Err(self.fail(error)),
-            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
-    }
-
-    /// Flushes, and waits until that is done and more can be written. `again`: it has begun already.
-    pub fn poll_flush(&mut self, task: &mut Context<'_>, again: bool) -> Poll<Result<(), Failure>> {
-        ready!(self.poll_flushed(task, again, |_| Ok(())))?;
-        // What is wrong here is for the next call to find.
-        self.stream.poll_writable(task).map(|_| Ok(()))
-    }
-
-    /// Writes up to 4096 bytes, and waits until they have left. `again`: they were taken already.
-    pub fn poll_write_and_flush(
-        &mut self,
-        task: &mut Context<'_>,
-        again: bool,
-        contents: &[u8],
-    ) -> Poll<Written<()>> {
-        flushable(contents.len() as u64)?;
-        self.poll_flushed(task, again, |output| output.put(contents)).map(Ok)
-    }
-
-    /// Writes up to 4096 zeros, and waits until they have left. `again`: they were taken already.
-    pub fn poll_write_zeroes_and_flush(
-        &mut self,
-        task: &mut Context<'_>,
-        again: bool,
-        len: u64,
-    ) -> Poll<Written<()>> {
-        flushable(len)?;
-        self.poll_flushed(task, again, |output| output.put_zeroes(len)).map(Ok)
-    }
-
-    fn poll_flushed(
-        &mut self,
-        task: &mut Context<'_>,
-        again: bool,
-        put: impl FnOnce(&mut Self) -> Result<(), Failure>,
-    ) -> Poll<Result<(), Failure>> {
-        self.open()?;
-        if !again {
-            self.permit = 0;
-            put(self)?;
-            self.flushing = true;
-        }
-        self.poll_settled(task).map_err(|error| self.fail(error))
-    }
-
-    /// Makes sure that so many bytes were permitted, and counts them.
-    fn permitted(&mut self, len: u64) -> Result<(), Trap> {
-        let rest = usize::try_from(len).ok().and_then(|len| self.permit.checked_sub(len));
-        self.permit = rest.ok_or_else(|| {
-            Trap::Host(format!(
-                "write of {len} bytes to an output-stream where check-write permitted {}",
-                self.permit
-            ))
-        })?;
-        Ok(())
     }
 
     /// Takes bytes: what cannot leave at once is kept.
-    pub(super) fn put(&mut self, mut contents: &[u8]) -> Result<(), Failure> {
+    fn put(&mut self, mut contents: &[u8]) -> Result<(), Failure> {
         self.open()?;
         let task = &mut Context::from_waker(Waker::noop());
         while !contents.is_empty() && self.unwritten.is_empty() {
@@ -233,19 +281,9 @@ impl Output {
 
     fn fail(&mut self, error: Error) -> Failure {
         self.status = Status::Closed;
-        self.permit = 0;
         self.unwritten = Vec::new();
         self.left = 0;
         Failure::of(error)
-    }
-}
-
-/// What can still leave when the guest drops it leaves.
-impl Drop for Output {
-    fn drop(&mut self) {
-        if !self.unwritten.is_empty() {
-            let _ = self.poll_settled(&mut Context::from_waker(Waker::noop()));
-        }
     }
 }
 

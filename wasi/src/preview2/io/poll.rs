@@ -1,20 +1,22 @@
 //! `wasi:io/poll`: waiting for any of many.
 //!
-//! Each pollable that was looked at and is not ready has a waker of its own at what it waits for, and keeps it from poll to poll. A
-//! waker that fires puts its pollable on a list. So a poll looks once at each of its pollables, at most of them without asking what
-//! they wait for; and while it waits, only at those whose wakers have fired.
+//! What pollables wait for ([`Watch`]) has a waker, one for all the pollables of a stream, registered when it was asked and was not
+//! ready, and kept from poll to poll. When the waker fires, that goes on a list. So a poll looks once at each of its pollables, at most
+//! of them without asking what they wait for; and while it waits, only at those whose wakers have fired.
 
 use super::{Input, Output};
 use crate::{
     clocks::{Clock, Timer},
     heap,
     preview2::{Interfaces, Polled, Preview2, State, interface, offer, refused, table::Table},
+    turn::Turn,
     types::Nanoseconds,
 };
 use alloc::{sync::Arc, task::Wake, vec::Vec};
 use component::{Borrow, Trap};
 use core::{
-    sync::atomic::{AtomicBool, Ordering},
+    mem,
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     task::{Context, Poll, Waker},
 };
 use spin::Mutex;
@@ -22,10 +24,9 @@ use spin::Mutex;
 /// The resource `pollable`.
 pub struct Pollable {
     source: Source,
-    signal: Option<Arc<Signal>>,
+    /// Of an instant; a stream has its own.
+    watch: Watch,
     timer: Option<Timer>,
-    /// The number of the last poll that had it in its list.
-    listed: u64,
 }
 
 /// What a pollable waits for.
@@ -41,24 +42,58 @@ pub enum Source {
 
 impl Pollable {
     /// A pollable that nobody has looked at.
-    pub const fn new(source: Source) -> Self {
-        Self { source, signal: None, timer: None, listed: 0 }
+    pub fn new(source: Source) -> Self {
+        Self { source, watch: Watch::default(), timer: None }
     }
 }
 
-impl Drop for Pollable {
-    fn drop(&mut self) {
-        // What it waits for may keep the waker for long.
+/// How an instant or a stream is waited for.
+#[derive(Default)]
+pub struct Watch {
+    signal: Option<Arc<Signal>>,
+    /// The number of the last poll that had it in its list.
+    listed: u64,
+}
+
+impl Watch {
+    /// Whether its waker is registered and has not fired: so it is not ready.
+    fn is_armed(&self) -> bool {
+        self.signal.as_ref().is_some_and(|signal| signal.armed.load(Ordering::Acquire))
+    }
+
+    /// Notes that a pollable of the poll `number` waits for it.
+    fn list(&mut self, number: u64, pollable: u32) {
+        self.listed = number;
+        if let Some(signal) = &self.signal {
+            signal.pollable.store(pollable, Ordering::Relaxed);
+        }
+    }
+
+    /// The waker, for the next event.
+    fn arm(&mut self, pollable: u32, fired: &Arc<Mutex<Fired>>) -> Waker {
+        let signal = self.signal.get_or_insert_with(|| {
+            Arc::new(Signal {
+                pollable: AtomicU32::new(pollable),
+                armed: AtomicBool::new(false),
+                fired: fired.clone(),
+            })
+        });
+        signal.armed.store(true, Ordering::Release);
+        signal.clone().into()
+    }
+
+    /// It is ready after all.
+    fn disarm(&self) {
         if let Some(signal) = &self.signal {
             signal.armed.store(false, Ordering::Release);
         }
     }
 }
 
-/// The waker of a pollable.
+/// The waker of a [`Watch`].
 struct Signal {
-    pollable: u32,
-    /// It is registered and has not fired: so the pollable is not ready.
+    /// A pollable that waits for it, of the last poll that had any.
+    pollable: AtomicU32,
     armed: AtomicBool,
     fired: Arc<Mutex<Fired>>,
 }
@@ -66,8 +101,8 @@ struct Signal {
 /// What wakers have to say to the poll that waits.
 #[derive(Default)]
 struct Fired {
-    /// The pollables whose wakers have fired, perhaps with some that are gone. No longer than there were pollables when it was last
-    /// emptied, which was before the first of their wakers was armed: so there is room, and a waker allocates nothing.
+    /// Pollables for which a waker has fired, perhaps with some that are gone. No longer than there were pollables when it was last
+    /// emptied, which was before the first waker was armed: so there is room, and a waker allocates nothing.
     pollables: Vec<u32>,
     task: Option<Waker>,
 }
@@ -80,7 +115,7 @@ impl Wake for Signal {
     fn wake_by_ref(self: &Arc<Self>) {
         if self.armed.swap(false, Ordering::AcqRel) {
             let mut fired = self.fired.lock();
-            fired.pollables.push(self.pollable);
+            fired.pollables.push(self.pollable.load(Ordering::Relaxed));
             let task = fired.task.clone();
             drop(fired);
             // Not under the lock: it may run the task.
@@ -96,10 +131,14 @@ impl Wake for Signal {
 pub struct Poller {
     fired: Arc<Mutex<Fired>>,
     /// The number of the last poll.
-    poll: u64,
+    number: u64,
+    /// How far the poll has come with looking at its list; none while it waits.
+    looked: Option<usize>,
+    /// The indices of those that are ready, as far as it has come.
+    ready: Vec<u32>,
 }
 
-/// From this many pollables on, a call takes long.
+/// After this many pollables it is asked whether others should have their turn.
 const LOOKED_THROUGH: usize = 1 << 6;
 
 /// The most pollables in one call: as many as the largest table of handles has.
@@ -138,19 +177,20 @@ fn wait(call: &mut Preview2<'_>, list: &[Borrow<Pollable>]) -> Polled<Vec<u32>> 
     let mut look = Look::new(&mut call.data.state);
     if !call.repeated {
         look.begin(Some(&call.task))?;
-        look.list(list)?;
-    } else if !look.has_fired(&call.task)? {
+        look.poller.number = look.poller.number.wrapping_add(1);
+        look.again();
+    } else if look.has_fired(&call.task)? {
+        look.again();
+    }
+    if !look.through(list, &mut call.data.turn)? {
+        call.task.waker().wake_by_ref();
         return Poll::Pending;
     }
-    let ready = look.all(list)?;
-    if list.len() > LOOKED_THROUGH {
-        // If so, the guest's turn ends behind this call.
-        call.data.turn.ends_here();
-    }
+    let ready = mem::take(&mut look.poller.ready);
     if ready.is_empty() {
         return Poll::Pending;
     }
-    call.data.state.poller.fired.lock().task = None;
+    look.poller.fired.lock().task = None;
     Poll::Ready(Ok(ready))
 }
 
@@ -171,104 +211,125 @@ impl<'s> Look<'s> {
     fn begin(&mut self, task: Option<&Context<'_>>) -> Result<(), Trap> {
         let mut fired = self.poller.fired.lock();
         fired.pollables.clear();
-        heap::reserve(&mut fired.pollables, self.table.len()).map_err(refused)?;
+        // What the handles of stdio share is there without any handle.
+        heap::reserve(&mut fired.pollables, self.table.len().saturating_add(3)).map_err(refused)?;
         fired.task = task.map(|task| task.waker().clone());
         Ok(())
     }
 
-    /// Marks pollables as those of a new poll.
-    fn list(&mut self, list: &[Borrow<Pollable>]) -> Result<(), Trap> {
-        self.poller.poll = self.poller.poll.wrapping_add(1);
-        for pollable in list {
-            self.table.get_mut::<Pollable>(pollable.rep)?.listed = self.poller.poll;
-        }
-        Ok(())
+    /// Looks at the list from its start.
+    fn again(&mut self) {
+        self.poller.looked = Some(0);
+        self.poller.ready.clear();
     }
 
-    /// Whether any pollable of the current poll is ready, of those whose wakers have fired.
+    /// Whether any pollable of the current poll is ready, of those whose wakers have fired. Not asked before the whole list was
+    /// looked at.
     fn has_fired(&mut self, task: &Context<'_>) -> Result<bool, Trap> {
         let fired = self.poller.fired.clone();
-        let mut next = {
-            let mut fired = fired.lock();
-            match &mut fired.task {
-                Some(waker) => waker.clone_from(task.waker()),
-                none => *none = Some(task.waker().clone()),
-            }
-            fired.pollables.pop()
-        };
-        while let Some(rep) = next {
-            let listed =
-                self.table.get::<Pollable>(rep).is_ok_and(|pollable| pollable.listed == self.poller.poll);
-            if listed && self.is_ready(rep)? {
+        match &mut fired.lock().task {
+            Some(waker) => waker.clone_from(task.waker()),
+            none => *none = Some(task.waker().clone()),
+        }
+        if self.poller.looked.is_some() {
+            return Ok(false);
+        }
+        loop {
+            let Some(rep) = fired.lock().pollables.pop() else { return Ok(false) };
+            if self.is_listed(rep) && self.is_ready(rep)? {
                 return Ok(true);
             }
-            next = fired.lock().pollables.pop();
         }
-        Ok(false)
     }
 
-    /// The indices of those that are ready.
-    fn all(&mut self, list: &[Borrow<Pollable>]) -> Result<Vec<u32>, Trap> {
-        let mut ready = Vec::new();
-        for (index, pollable) in (0..).zip(list) {
+    /// Looks at the pollables that were not looked at yet; whether it has come through the list, and not to the end of the
+    /// guest's turn.
+    fn through(&mut self, list: &[Borrow<Pollable>], turn: &mut Turn) -> Result<bool, Trap> {
+        let Some(start) = self.poller.looked else { return Ok(true) };
+        for (index, pollable) in list.iter().enumerate().skip(start) {
             if self.is_ready(pollable.rep)? {
-                heap::reserve(&mut ready, 1).map_err(refused)?;
-                ready.push(index);
+                heap::reserve(&mut self.poller.ready, 1).map_err(refused)?;
+                self.poller.ready.push(u32::try_from(index).unwrap_or(u32::MAX));
+            }
+            let looked = index.saturating_add(1);
+            if looked.is_multiple_of(LOOKED_THROUGH) && turn.ends_here() {
+                self.poller.looked = Some(looked);
+                return Ok(false);
             }
         }
-        Ok(ready)
+        self.poller.looked = None;
+        Ok(true)
     }
 
-    /// Whether a pollable is ready; if not, its waker is armed.
-    fn is_ready(&mut self, rep: u32) -> Result<bool, Trap> {
-        let pollable = self.table.get_mut::<Pollable>(rep)?;
-        let armed = pollable.signal.as_ref().is_some_and(|signal| signal.armed.load(Ordering::Acquire));
-        let source = pollable.source;
-        if let Source::Instant(deadline) = source {
-            if deadline <= *self.now.get_or_insert_with(|| self.clock.monotonic()) {
-                pollable.timer = None;
-                return Ok(true);
+    /// Whether a pollable, which may be gone, waits for what the current poll waits for.
+    fn is_listed(&self, rep: u32) -> bool {
+        let Ok(pollable) = self.table.get::<Pollable>(rep) else { return false };
+        let listed = match pollable.source {
+            Source::Instant(_) => pollable.watch.listed,
+            Source::Input(stream) => {
+                self.table.get::<Input>(stream).map_or(0, |input| input.incoming().watch().listed)
             }
-            if !armed {
-                let waker = arm(pollable, rep, &self.poller.fired);
-                let timer = pollable.timer.get_or_insert_with(|| Timer::new(self.clock.timers().clone()));
-                timer.set(deadline, waker);
+            Source::Output(stream) => {
+                self.table.get::<Output>(stream).map_or(0, |output| output.outgoing().watch().listed)
             }
-            return Ok(false);
-        }
-        if armed && !self.is_closed(source)? {
-            return Ok(false);
-        }
-        let waker = arm(self.table.get_mut(rep)?, rep, &self.poller.fired);
-        let task = &mut Context::from_waker(&waker);
-        let polled = match source {
-            Source::Input(stream) => self.table.get_mut::<Input>(stream)?.poll_ready(task),
-            Source::Output(stream) => self.table.get_mut::<Output>(stream)?.poll_ready(task),
-            Source::Instant(_) => Poll::Ready(()),
         };
-        if polled.is_ready()
-            && let Some(signal) = &self.table.get::<Pollable>(rep)?.signal
-        {
-            signal.armed.store(false, Ordering::Release);
-        }
-        Ok(polled.is_ready())
+        listed == self.poller.number
     }
 
-    /// Whether a stream has failed, which is an event that wakes nobody: the guest knows of it.
-    fn is_closed(&self, source: Source) -> Result<bool, Trap> {
+    /// Whether a pollable is ready; if not, what it waits for is watched.
+    fn is_ready(&mut self, rep: u32) -> Result<bool, Trap> {
+        let (number, fired) = (self.poller.number, &self.poller.fired);
+        let source = self.table.get::<Pollable>(rep)?.source;
         match source {
-            Source::Input(stream) => self.table.get::<Input>(stream).map(Input::is_closed),
-            Source::Output(stream) => self.table.get::<Output>(stream).map(Output::is_closed),
-            Source::Instant(_) => Ok(false),
+            Source::Instant(deadline) => {
+                let pollable = self.table.get_mut::<Pollable>(rep)?;
+                let now = *self.now.get_or_insert_with(|| self.clock.monotonic());
+                if deadline <= now {
+                    pollable.timer = None;
+                    return Ok(true);
+                }
+                pollable.watch.list(number, rep);
+                if !pollable.watch.is_armed() {
+                    let timer = pollable.timer.get_or_insert_with(|| Timer::new(self.clock.timers().clone()));
+                    timer.set(deadline, pollable.watch.arm(rep, fired));
+                }
+                Ok(false)
+            }
+            Source::Input(stream) => {
+                Ok(is_ready(&mut *self.table.get::<Input>(stream)?.incoming(), number, rep, fired))
+            }
+            Source::Output(stream) => {
+                Ok(is_ready(&mut *self.table.get::<Output>(stream)?.outgoing(), number, rep, fired))
+            }
         }
     }
 }
 
-/// The waker of a pollable, for the next event.
-fn arm(pollable: &mut Pollable, rep: u32, fired: &Arc<Mutex<Fired>>) -> Waker {
-    let signal = pollable.signal.get_or_insert_with(|| {
-        Arc::new(Signal { pollable: rep, armed: AtomicBool::new(false), fired: fired.clone() })
-    });
-    signal.armed.store(true, Ordering::Release);
-    signal.clone().into()
+/// What streams share that is watched.
+pub trait Watched {
+    /// How it is watched.
+    fn watch(&mut self) -> &mut Watch;
+
+    /// Whether it has failed, which wakes nobody: the guest knows of it.
+    fn is_closed(&self) -> bool;
+
+    /// Waits until something can be done with it.
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Whether a stream is ready; if not, it is watched.
+fn is_ready(stream: &mut impl Watched, number: u64, pollable: u32, fired: &Arc<Mutex<Fired>>) -> bool {
+    stream.watch().list(number, pollable);
+    if stream.is_closed() {
+        return true;
+    }
+    if stream.watch().is_armed() {
+        return false;
+    }
+    let waker = stream.watch().arm(pollable, fired);
+    let ready = stream.poll_ready(&mut Context::from_waker(&waker)).is_ready();
+    if ready {
+        stream.watch().disarm();
+    }
+    ready
 }

@@ -1,6 +1,6 @@
 //! `wasi:io/streams`: the functions; what streams do is in [`Input`] and [`Output`].
 
-use super::{Failure, Input, IoError, Output, Pollable, Source};
+use super::{Failure, Input, IoError, Output, Pollable, Source, input::Incoming, poll::Watched};
 use crate::preview2::{Interfaces, Polled, Preview2, State, interface, offer, refused};
 use alloc::vec::Vec;
 use component::{Borrow, Own, Trap};
@@ -61,11 +61,11 @@ impl State {
     fn read<T>(
         &mut self,
         stream: Borrow<Input>,
-        read: impl FnOnce(&mut Input) -> Poll<Result<T, Failure>>,
+        read: impl FnOnce(&mut Incoming) -> Poll<Result<T, Failure>>,
     ) -> Streamed<T> {
-        let input = self.table.get_mut::<Input>(stream.rep)?;
-        let is_file = input.is_file;
-        let read = ready!(read(input));
+        let mut incoming = self.table.get::<Input>(stream.rep)?.incoming();
+        let (read, is_file) = (ready!(read(&mut incoming)), incoming.is_file);
+        drop(incoming);
         self.streamed(read, is_file)
     }
 
@@ -75,22 +75,22 @@ impl State {
         write: impl FnOnce(&mut Output) -> Poll<Result<Result<T, Failure>, Trap>>,
     ) -> Streamed<T> {
         let output = self.table.get_mut::<Output>(stream.rep)?;
-        let is_file = output.is_file;
-        let written = ready!(write(output))?;
+        let (written, is_file) = (ready!(write(output))?, output.outgoing().is_file);
         self.streamed(written, is_file)
     }
 
     /// Moves bytes from one stream to another, as many as there are and are permitted now.
     fn splice(&mut self, output: Borrow<Output>, input: Borrow<Input>, len: u64) -> Streamed<u64> {
         let to = self.table.get_mut::<Output>(output.rep)?;
-        let to_file = to.is_file;
-        let permit = match to.check_write() {
+        let (permit, to_file) = (to.check_write(), to.outgoing().is_file);
+        let permit = match permit {
             Ok(permit) => permit,
             Err(failure) => return self.streamed(Err(failure), to_file),
         };
-        let from = self.table.get_mut::<Input>(input.rep)?;
-        let from_file = from.is_file;
-        let bytes = match from.read(permit.min(len)) {
+        let mut incoming = self.table.get::<Input>(input.rep)?.incoming();
+        let (bytes, from_file) = (incoming.read(permit.min(len)), incoming.is_file);
+        drop(incoming);
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(failure) => return self.streamed(Err(failure), from_file),
         };
@@ -106,24 +106,24 @@ fn count(bytes: Result<Vec<u8>, Failure>) -> Result<u64, Failure> {
 
 /// Reads what is there.
 pub fn read(call: &mut Preview2<'_>, &(stream, len): &(Borrow<Input>, u64)) -> Streamed<Vec<u8>> {
-    call.data.state.read(stream, |input| Poll::Ready(input.read(len)))
+    call.data.state.read(stream, |incoming| Poll::Ready(incoming.read(len)))
 }
 
 /// Reads, and waits for the first byte.
 pub fn blocking_read(call: &mut Preview2<'_>, &(stream, len): &(Borrow<Input>, u64)) -> Streamed<Vec<u8>> {
     let task = &mut call.task;
-    call.data.state.read(stream, |input| input.poll_read(task, len))
+    call.data.state.read(stream, |incoming| incoming.poll_read(task, len))
 }
 
 /// Skips what is there.
 pub fn skip(call: &mut Preview2<'_>, &(stream, len): &(Borrow<Input>, u64)) -> Streamed<u64> {
-    call.data.state.read(stream, |input| Poll::Ready(count(input.read(len))))
+    call.data.state.read(stream, |incoming| Poll::Ready(count(incoming.read(len))))
 }
 
 /// Skips, and waits for the first byte.
 pub fn blocking_skip(call: &mut Preview2<'_>, &(stream, len): &(Borrow<Input>, u64)) -> Streamed<u64> {
     let task = &mut call.task;
-    call.data.state.read(stream, |input| input.poll_read(task, len).map(count))
+    call.data.state.read(stream, |incoming| incoming.poll_read(task, len).map(count))
 }
 
 /// A pollable for when there is something to read.
@@ -194,16 +194,16 @@ pub fn blocking_splice(
     &(output, input, len): &(Borrow<Output>, Borrow<Input>, u64),
 ) -> Streamed<u64> {
     let Preview2 { data, task, .. } = call;
-    ready!(ready_for_splice(&mut data.state, task, output, input))?;
+    ready!(ready_for_splice(&data.state, task, output, input))?;
     data.state.splice(output, input, len)
 }
 
 fn ready_for_splice(
-    state: &mut State,
+    state: &State,
     task: &mut Context<'_>,
     output: Borrow<Output>,
     input: Borrow<Input>,
 ) -> Poll<Result<(), Trap>> {
-    ready!(state.table.get_mut::<Output>(output.rep)?.poll_ready(task));
-    state.table.get_mut::<Input>(input.rep)?.poll_ready(task).map(Ok)
+    ready!(state.table.get::<Output>(output.rep)?.outgoing().poll_ready(task));
+    state.table.get::<Input>(input.rep)?.incoming().poll_ready(task).map(Ok)
 }

@@ -142,6 +142,17 @@ fn a_permit_holds_when_somebody_else_takes_the_room() {
     assert_eq!(guest.drain(PIPE), vec![2; PIPE]);
     guest.drop::<Output>(first.rep).unwrap();
     assert_eq!(guest.drain(PIPE), vec![1; 3]);
+    // Nor is anything overtaken that another handle has written.
+    for stream in [second, stdout(&mut guest)] {
+        assert_eq!(guest.call(check_write, (stream,)), Ok(PIPE as u64));
+    }
+    assert_eq!(guest.call(write, (second, vec![3; PIPE])), Ok(()));
+    let third = stdout(&mut guest);
+    assert!(guest.poll(blocking_write_and_flush, (third, vec![4; 2])).is_pending());
+    assert!(guest.poll(blocking_write_and_flush, (second, vec![5; 2])).is_pending());
+    assert_eq!(guest.drain(PIPE), vec![3; PIPE]);
+    assert_eq!(done(guest.poll_again(blocking_write_and_flush, (second, vec![5; 2]))), Ok(()));
+    assert_eq!(guest.drain(PIPE), [4, 4, 5, 5]);
 }
 
 #[test]
@@ -391,6 +402,65 @@ fn thousands_are_asked_once_and_then_only_those_that_fired() {
     let before = asked();
     assert_eq!(guest.call(poll, (list,)), [7, 2_999]);
     assert_eq!(asked(), before + 2, "who waits is not asked again");
+}
+
+#[test]
+fn all_that_waits_for_one_stream_has_one_waker() {
+    let mut guest = guest();
+    let source = Arc::new(Counted::default());
+    guest.data.state.stdin = Input::new(Arc::new(source.clone()));
+    let list: Vec<_> = (0..100)
+        .map(|_| {
+            let stream = stdin(&mut guest);
+            borrow(guest.call(subscribe_input, (stream,)))
+        })
+        .collect();
+    assert!(guest.poll(poll, (list.clone(),)).is_pending());
+    assert_eq!(source.asked.load(Ordering::Relaxed), 1);
+    // The one that stands for all is gone, and then others are asked for.
+    guest.drop::<Pollable>(list[99].rep).unwrap();
+    let rest = vec![list[3], list[50]];
+    assert!(guest.poll(poll, (rest.clone(),)).is_pending());
+    assert_eq!(source.asked.load(Ordering::Relaxed), 1);
+    source.wake(true);
+    assert_eq!(guest.wakes(), 1);
+    assert_eq!(done(guest.poll_again(poll, (rest,))), [0, 1]);
+}
+
+#[test]
+fn a_long_list_is_looked_at_in_turns() {
+    let mut guest = guest();
+    let (soon, late) = (guest.call(subscribe_duration, (1_000,)), guest.call(subscribe_duration, (9_000,)));
+    let mut list = vec![borrow(late); 200];
+    list[10] = borrow(soon);
+    list[150] = borrow(soon);
+    let list = (list,);
+    guest.end_turns();
+    assert!(guest.poll(poll, list.clone()).is_pending());
+    assert_eq!(guest.wakes(), 1, "it goes on in its next turn");
+    assert!(guest.poll_again(poll, list.clone()).is_pending());
+    assert_eq!(guest.wakes(), 2);
+    // What it has looked at already fires meanwhile.
+    guest.clock.advance(1_000);
+    assert_eq!(guest.wakes(), 3);
+    let ready = loop {
+        match guest.poll_again(poll, list.clone()) {
+            Poll::Ready(ready) => break ready.unwrap(),
+            Poll::Pending => assert!(guest.wakes() < 20, "it never ends"),
+        }
+    };
+    assert!(ready == [150] || ready == [10, 150], "{ready:?}");
+    // None is ready: it waits, and is not looked at again before something fires.
+    let list = (vec![borrow(late); 64],);
+    assert!(guest.poll(poll, list.clone()).is_pending());
+    assert!(guest.poll_again(poll, list.clone()).is_pending());
+    let before = guest.wakes();
+    assert!(guest.poll_again(poll, list.clone()).is_pending());
+    assert_eq!(guest.wakes(), before);
+    guest.clock.advance(8_000);
+    assert_eq!(guest.wakes(), before + 1);
+    assert!(guest.poll_again(poll, list.clone()).is_pending(), "its turn ends when it has looked");
+    assert_eq!(done(guest.poll_again(poll, list)), (0..64).collect::<Vec<_>>());
 }
 
 #[test]
