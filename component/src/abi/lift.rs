@@ -116,21 +116,25 @@ pub struct Lifting<'a> {
 
 impl<'a> Lifting<'a> {
     /// The parameters of a function of type `ty` that a guest calls with `flat`.
+    #[inline]
     pub fn params(ty: &'a FunctionType, flat: &'a FlatValues) -> Self {
         Self::new(Passing::Params(ty), flat)
     }
 
     /// The result of a function of type `ty`, which has returned `flat`.
+    #[inline]
     pub fn result(ty: &'a FunctionType, flat: &'a FlatValues) -> Self {
         Self::new(Passing::Result(ty), flat)
     }
 
+    #[inline]
     fn new(types: Passing<'a>, flat: &'a FlatValues) -> Self {
         let values = FlatPlace { values: flat.as_slice(), next: 0 };
         Self { types, in_memory: types.in_memory(), values, offset: 0, budget: LIFT_BUDGET }
     }
 
     /// Allows the values only (or even) so many bytes of the host's memory.
+    #[inline]
     #[must_use]
     pub fn with_budget(self, budget: usize) -> Self {
         Self { budget, ..self }

@@ -53,6 +53,7 @@ impl Default for FlatValues {
 
 impl FlatValues {
     /// None yet.
+    #[inline]
     pub const fn new() -> Self {
         Self { values: [0; MAX_FLAT], len: 0 }
     }

@@ -84,6 +84,12 @@ pub trait Lift: Typed {
     /// [`Trap`], when the value is not of the type that was checked.
     fn lift(value: Value) -> Result<Self, Trap>;
 
+    /// The next of several values. Scalars are looked at where they lie.
+    #[doc(hidden)]
+    fn lift_next(next: &mut dyn FnMut() -> Result<Value, Trap>) -> Result<Self, Trap> {
+        Self::lift(next()?)
+    }
+
     /// A list of them. Scalars have a shorter way.
     #[doc(hidden)]
     fn lift_list(list: Value) -> Result<Vec<Self>, Trap> {

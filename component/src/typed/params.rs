@@ -58,7 +58,7 @@ macro_rules! params {
 
             fn lift(next: &mut dyn FnMut() -> Result<Value, Trap>) -> Result<Self, Trap> {
                 let _ = &next;
-                Ok(($($type::lift(next()?)?,)*))
+                Ok(($($type::lift_next(next)?,)*))
             }
         }
     };

@@ -39,6 +39,15 @@ macro_rules! scalar {
                 }
             }
 
+            #[inline]
+            fn lift_next(next: &mut dyn FnMut() -> Result<Value, Trap>) -> Result<Self, Trap> {
+                match next() {
+                    Ok(Value::$variant(value)) => Ok(value),
+                    Ok(_) => Err(unexpected($wit)),
+                    Err(trap) => Err(trap),
+                }
+            }
+
             $lift_list
         }
 

@@ -86,6 +86,15 @@ macro_rules! handle {
                     _ => Err(unexpected($wit)),
                 }
             }
+
+            #[inline]
+            fn lift_next(next: &mut dyn FnMut() -> Result<Value, Trap>) -> Result<Self, Trap> {
+                match next() {
+                    Ok(Value::$handle(resource)) => Ok(Self::new(resource.rep)),
+                    Ok(_) => Err(unexpected($wit)),
+                    Err(trap) => Err(trap),
+                }
+            }
         }
     };
 }
