@@ -310,6 +310,10 @@ fn parameters_and_results() {
     let lifted = <(u8, Vec<String>) as LiftParams>::lift(&mut || values.next().ok_or(Trap::TooLarge));
     assert_eq!(lifted, Ok((1, vec![])));
     assert_eq!(<(u8,) as LiftParams>::lift(&mut || Err(Trap::TooLarge)), Err(Trap::TooLarge));
+    let wrong = || Ok(Value::Bool(true));
+    assert!(matches!(<(u8,) as LiftParams>::lift(&mut { wrong }), Err(Trap::Host(_))));
+    assert!(matches!(<(Own<File>,) as LiftParams>::lift(&mut { wrong }), Err(Trap::Host(_))));
+    assert!(matches!(<(String,) as LiftParams>::lift(&mut { wrong }), Err(Trap::Host(_))));
     assert_eq!(LowerResult::lower(()), None);
     assert_eq!(LowerResult::lower(1_u8), Some(Value::U8(1)));
 }

@@ -73,6 +73,16 @@ fn the_place_of_a_result_is_checked() {
     assert_eq!(lower((1 << 16) - 4), Err(Trap::OutOfBounds));
     assert_eq!(lower(u32::MAX - 3), Err(Trap::OutOfBounds));
     assert_eq!(lower(2), Err(Trap::Unaligned));
+    // Also of what is not written.
+    let ty = function([], Some(option(Type::U64)));
+    let lower = |pointer: u32| {
+        let mut guest = Guest::new(StringEncoding::Utf8);
+        let args = flat_values(&[pointer.into()]);
+        let lowering = Lowering::result(Some(Value::Option(None)), &ty, guest.encoding, &args)?;
+        guest.finish(lowering).map(|_| ())
+    };
+    assert_eq!(lower((1 << 16) - 16), Ok(()));
+    assert_eq!(lower((1 << 16) - 8), Err(Trap::OutOfBounds));
 }
 
 #[test]
