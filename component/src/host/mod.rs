@@ -168,6 +168,16 @@ impl<T> Interface<T> {
     }
 }
 
+/// Calls a host function. Not inlined, or every function would be there twice: for the first call and for those after a wait.
+#[inline(never)]
+fn attempt<T, P, R: LowerResult>(
+    function: &impl Fn(&mut Call<'_, T>, &P) -> Poll<Result<R, wasmi::Error>>,
+    call: &mut Call<'_, T>,
+    params: &P,
+) -> Poll<Result<Option<Value>, wasmi::Error>> {
+    function(call, params).map_ok(LowerResult::lower)
+}
+
 /// Defines one interface of a [`Linker`].
 pub struct InterfaceBuilder<'a, T> {
     interface: &'a mut Interface<T>,
@@ -195,13 +205,11 @@ impl<T: 'static> InterfaceBuilder<'_, T> {
         };
         let enter = move |call: &mut Call<'_, T>, next: &mut Next<'_, T>, _: &FunctionType| {
             let params = P::lift(&mut || next(call.data))?;
-            match function(call, &params) {
-                Poll::Ready(result) => Ok(Called::Ready(result?.lower())),
+            match attempt(&function, call, &params) {
+                Poll::Ready(result) => Ok(Called::Ready(result?)),
                 Poll::Pending => {
                     let function = function.clone();
-                    Ok(Called::Waits(Box::new(move |call| {
-                        function(call, &params).map_ok(LowerResult::lower)
-                    })))
+                    Ok(Called::Waits(Box::new(move |call| attempt(&function, call, &params))))
                 }
             }
         };
