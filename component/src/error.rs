@@ -36,7 +36,7 @@ pub enum Trap {
     CannotLeave,
     /// An instance called that is running already, or has trapped.
     CannotEnter,
-    /// A limit of the host (see [`crate::Limits`]).
+    /// A limit of this crate or of the host: what it limits.
     Limit(&'static str),
     /// What a host function found wrong: polling an empty list, dropping a parent before its child…
     Host(String),

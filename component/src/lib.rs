@@ -7,7 +7,7 @@
 //! A call from one component into another nests no Rust calls: an [`Execution`] keeps an explicit stack of activations, so a
 //! guest can wait, run out of fuel and go on at every depth, with no native stack of its own.
 //!
-//! Host functions are typed closures in poll style ([`Interface::func`]), checked against what the component declares when
+//! Host functions are typed closures in poll style ([`func`](host::InterfaceBuilder::func)), checked against what the component declares when
 //! it is linked.
 #![no_std]
 

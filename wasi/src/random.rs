@@ -12,7 +12,7 @@ pub trait Entropy: Send + Sync {
     /// Fills `buffer` with bytes that nobody can predict (a cryptographic generator, properly seeded).
     ///
     /// # Errors
-    /// [`Error::NoDevice`](crate::Error::NoDevice) on a machine with no source of entropy: never predictable bytes.
+    /// [`Error::NoDevice`] on a machine with no source of entropy: never predictable bytes.
     fn fill(&self, buffer: &mut [u8]) -> Result<()>;
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The stack alternates between core calls and what has made them: the evaluation of a component, a call of a component function,
 //! a host call whose result has to be stored. What a core call returns goes to the frame below it, and that says what is next.
-//! A core call that needs something (another component, the host) is unwound with [`Suspended`], and a new frame is put above it.
+//! A core call that needs something (another component, the host) is unwound, and a new frame is put above it.
 
 pub(crate) mod builtins;
 pub(crate) mod call;
