@@ -2,7 +2,7 @@
 //! globals but the account of the [`heap`].
 //!
 //! The semantics live once, in the core modules ([`filesystem`], [`io`], [`clocks`], [`random`], …); the faces over
-//! them (preview 1 today) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
+//! them (preview 1 and 0.2) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
 //! [`clocks::Clock`], [`random::Entropy`], [`io::InputStream`], [`io::OutputStream`] and [`filesystem::Node`].
 //!
 //! # Running a program

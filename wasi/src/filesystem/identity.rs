@@ -49,6 +49,7 @@ mod tests {
         assert!(!stat.is_same_object(&Stat { device: 2, ..stat }));
         let (identity, version) = stat.metadata_hash();
         assert_ne!(other.metadata_hash().0, identity);
+        assert_ne!(Stat { device: 2, ..stat }.metadata_hash().0, identity);
         assert_eq!(read.metadata_hash(), (identity, version));
         for changed in [longer, later] {
             assert_eq!(changed.metadata_hash().0, identity);

@@ -138,6 +138,14 @@ pub struct Poller {
     ready: Vec<u32>,
 }
 
+#[cfg(test)]
+impl Poller {
+    /// How many wakers have fired since somebody looked.
+    pub fn fired(&self) -> usize {
+        self.fired.lock().pollables.len()
+    }
+}
+
 /// After this many pollables it is asked whether others should have their turn.
 const LOOKED_THROUGH: usize = 1 << 6;
 
@@ -285,7 +293,6 @@ impl<'s> Look<'s> {
                 let pollable = self.table.get_mut::<Pollable>(rep)?;
                 let now = *self.now.get_or_insert_with(|| self.clock.monotonic());
                 if deadline <= now {
-                    pollable.timer = None;
                     return Ok(true);
                 }
                 pollable.watch.list(number, rep);

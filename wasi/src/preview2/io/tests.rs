@@ -149,9 +149,8 @@ fn a_permit_holds_when_somebody_else_takes_the_room() {
     assert_eq!(guest.call(write, (second, vec![3; PIPE])), Ok(()));
     let third = stdout(&mut guest);
     assert!(guest.poll(blocking_write_and_flush, (third, vec![4; 2])).is_pending());
-    assert!(guest.poll(blocking_write_and_flush, (second, vec![5; 2])).is_pending());
     assert_eq!(guest.drain(PIPE), vec![3; PIPE]);
-    assert_eq!(done(guest.poll_again(blocking_write_and_flush, (second, vec![5; 2]))), Ok(()));
+    assert_eq!(guest.call(blocking_write_and_flush, (second, vec![5; 2])), Ok(()));
     assert_eq!(guest.drain(PIPE), [4, 4, 5, 5]);
 }
 
@@ -182,7 +181,7 @@ fn a_blocking_write_waits_until_all_of_it_has_left() {
     assert_eq!(done(guest.poll_again(blocking_write_and_flush, (stream, long))), CLOSED);
 }
 
-/// A sink that takes 8 bytes and is flushed when it is told.
+/// A sink that takes 8 bytes, and is flushed, or fails once, when it is told.
 #[derive(Default)]
 struct Slow {
     flushed: AtomicUsize,
@@ -198,8 +197,17 @@ impl OutputStream for Arc<Slow> {
     }
 
     fn poll_flush(&self, task: &mut Context<'_>) -> Poll<crate::Result<()>> {
-        task.waker().wake_by_ref();
-        if self.flushed.load(Ordering::Relaxed) == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+        match self.flushed.load(Ordering::Relaxed) {
+            0 => {
+                task.waker().wake_by_ref();
+                Poll::Pending
+            }
+            usize::MAX => {
+                self.flushed.store(1, Ordering::Relaxed);
+                Poll::Ready(Err(Error::Io))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -305,6 +313,9 @@ fn a_poll_waits_for_any_and_gives_all_that_are_ready() {
     guest.clock.advance(1);
     assert_eq!(guest.wakes(), 2);
     assert_eq!(done(guest.poll_again(poll, list(&waiting))), [0]);
+    guest.feed(b"y");
+    assert_eq!(guest.wakes(), 2, "nobody waits");
+    assert_eq!(guest.call(read, (from, 9)), Ok(b"y".to_vec()));
     assert!(guest.call(poll::ready, (timeout,)));
     assert!(!guest.call(poll::ready, (readable,)));
     assert!(guest.poll(block, (readable,)).is_pending());
@@ -338,6 +349,91 @@ fn who_does_not_wait_is_not_woken_and_a_pollable_that_is_gone_wakes_nobody() {
     guest.clock.advance(5);
     assert_eq!(done(guest.poll_again(poll, list)), [0]);
     assert!(guest.call(poll::ready, (borrow(here),)));
+}
+
+#[test]
+fn what_fires_while_others_are_waited_for_is_not_asked() {
+    let mut guest = guest();
+    let source = Arc::new(Counted::default());
+    let stream = input(&mut guest, source.clone());
+    let here = borrow(guest.call(subscribe_input, (stream,)));
+    let timeout = borrow(guest.call(subscribe_duration, (5,)));
+    assert!(!guest.call(poll::ready, (here,)));
+    assert!(guest.poll(poll, (vec![timeout],)).is_pending());
+    source.wake(false);
+    assert!(guest.poll_again(poll, (vec![timeout],)).is_pending());
+    assert_eq!(source.asked.load(Ordering::Relaxed), 1);
+    for round in 2..100 {
+        assert!(!guest.call(poll::ready, (here,)));
+        assert_eq!(source.asked.load(Ordering::Relaxed), round);
+        source.wake(false);
+        assert_eq!(guest.data.state.poller.fired(), 1, "they do not pile up");
+    }
+}
+
+/// A stream that is never ready to be written, and fails once when it is read, written or flushed.
+#[derive(Default)]
+struct Faulty {
+    failed: core::sync::atomic::AtomicBool,
+}
+
+impl Faulty {
+    fn once<T>(&self, then: T) -> Poll<crate::Result<T>> {
+        let failed = self.failed.swap(true, Ordering::Relaxed);
+        Poll::Ready(if failed { Ok(then) } else { Err(Error::Io) })
+    }
+}
+
+impl InputStream for Faulty {
+    fn poll_read(&self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<crate::Result<usize>> {
+        self.once(buffer.len())
+    }
+
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<crate::Result<Readiness>> {
+        Poll::Pending
+    }
+}
+
+impl OutputStream for Faulty {
+    fn poll_write(&self, _: &mut Context<'_>, buffer: &[u8]) -> Poll<crate::Result<usize>> {
+        self.once(buffer.len())
+    }
+
+    fn poll_writable(&self, _: &mut Context<'_>) -> Poll<crate::Result<Readiness>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        self.once(())
+    }
+}
+
+#[test]
+fn a_failure_that_shows_once_is_not_lost_and_closes_the_stream() {
+    let mut guest = guest();
+    let stream = input(&mut guest, Faulty::default());
+    let failed = guest.call(read, (stream, 5));
+    assert_eq!(failure(&mut guest, failed), "input/output error");
+    assert_eq!(guest.call(read, (stream, 5)), Err(StreamError::Closed));
+
+    // Who waits for it learns that it is closed, though nothing has woken anybody.
+    let stream = output(&mut guest, Faulty::default());
+    let pollable = borrow(guest.call(subscribe_output, (stream,)));
+    assert!(!guest.call(poll::ready, (pollable,)));
+    let failed = guest.call(blocking_write_and_flush, (stream, vec![1]));
+    assert_eq!(failure(&mut guest, failed), "input/output error");
+    assert!(guest.call(poll::ready, (pollable,)));
+
+    // It is the pollable that meets the failure of a flush, and the next call that tells it.
+    let slow = Arc::new(Slow::default());
+    let stream = output(&mut guest, slow.clone());
+    let pollable = borrow(guest.call(subscribe_output, (stream,)));
+    assert_eq!(guest.call(flush, (stream,)), Ok(()));
+    slow.flushed.store(usize::MAX, Ordering::Relaxed);
+    assert!(guest.call(poll::ready, (pollable,)));
+    let failed = guest.call(check_write, (stream,));
+    assert_eq!(failure(&mut guest, failed), "input/output error");
+    assert_eq!(guest.call(check_write, (stream,)), Err(StreamError::Closed));
 }
 
 /// A source that counts how often it is asked, and is ready when it is told.
@@ -417,7 +513,8 @@ fn all_that_waits_for_one_stream_has_one_waker() {
         .collect();
     assert!(guest.poll(poll, (list.clone(),)).is_pending());
     assert_eq!(source.asked.load(Ordering::Relaxed), 1);
-    // The one that stands for all is gone, and then others are asked for.
+    // Those that may stand for all are gone, and then others are asked for.
+    guest.drop::<Pollable>(list[0].rep).unwrap();
     guest.drop::<Pollable>(list[99].rep).unwrap();
     let rest = vec![list[3], list[50]];
     assert!(guest.poll(poll, (rest.clone(),)).is_pending());
