@@ -17,6 +17,7 @@ fn main() {
         "-Wl,--no-eh-frame-hdr",
         "-Wl,--build-id=none",
         "-Wl,--gc-sections",
+        "-Wl,--icf=all",
         "-Wl,-z,max-page-size=4096",
         "-Wl,-z,norelro",
     ] {
