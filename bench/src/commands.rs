@@ -24,42 +24,66 @@ fn check(written: &[u8]) -> Result<()> {
     if written == GREETING { Ok(()) } else { Err(format!("the command wrote {written:?}").into()) }
 }
 
+/// The commands: their names, what they are, and their sources.
+pub const COMMANDS: [(&str, &str, &str); 2] =
+    [("tiny", "hello, one page of memory", TINY), ("large", "hello, 257 pages that grow", LARGE)];
+
 /// Measures the section.
 ///
 /// # Errors
 /// When a contestant cannot do its work.
 pub fn measure() -> Result<Section> {
-    let rows = [("hello, one page of memory", TINY), ("hello, 257 pages that grow", LARGE)]
-        .into_iter()
-        .map(|(what, wat)| {
-            let wasm = wat::parse_str(wat)?;
-            let mut contestants = [
-                sisal(&wasm)?,
-                peers::wasmi_wasi(&wasm)?,
-                peers::wasmtime(&wasm, false)?,
-                peers::wasmtime(&wasm, true)?,
-            ];
-            let [ours, others @ ..] = &race(&mut contestants)?[..] else { return Err("nobody ran".into()) };
-            let peers = [WASMI_WASI, WASMTIME, POOLING].into_iter().zip(others);
-            Ok(Row {
-                what: what.into(),
-                unit: "µs".into(),
-                better: Better::Less,
-                ours: ours / 1e3,
-                peers: peers.map(|(name, value)| Peer { name: name.into(), value: value / 1e3 }).collect(),
-                reach: [WASMI_WASI, POOLING]
-                    .map(|than| Reach::Better { than: than.into(), times: 1.0 })
-                    .into(),
-            })
-        })
-        .collect::<Result<_>>()?;
+    let rows = COMMANDS.into_iter().map(|(_, what, wat)| {
+        let [ours, peers @ ..] = race_all(wat)?;
+        Ok(row(what.into(), ours, peers))
+    });
     Ok(Section {
         title: "Running a command".into(),
         about: "From the call to the collected output, on the host: the module is compiled beforehand, everything else is new \
                 for every run. Sisal is built with its feature `lazy-zero`."
             .into(),
-        rows,
+        rows: rows.collect::<Result<_>>()?,
     })
+}
+
+/// A row of what a run takes, in microseconds: ours, and that of [`PEERS`].
+pub fn row(what: String, ours: f64, peers: [f64; PEERS.len()]) -> Row {
+    let named = PEERS.into_iter().zip(peers);
+    let peers = named.map(|((name, _), value)| Peer { name: name.into(), value }).collect();
+    let reach = [WASMI_WASI, POOLING].map(|than| Reach::Better { than: than.into(), times: 1.0 });
+    Row { what, unit: "µs".into(), better: Better::Less, ours, peers, reach: reach.into() }
+}
+
+/// The peers' names in the table, with those of their lines in what [`print`] says.
+pub const PEERS: [(&str, &str); 3] =
+    [(WASMI_WASI, "wasmi_wasi"), (WASMTIME, "wasmtime"), (POOLING, "pooling")];
+
+/// Says what a run takes for each of [`PEERS`] and for each command, in lines `PEER-COMMAND MICROSECONDS`: for a machine in
+/// which there is nothing else.
+///
+/// # Errors
+/// When a contestant cannot do its work.
+pub fn print() -> Result<()> {
+    for (name, _, wat) in COMMANDS {
+        let [_, peers @ ..] = race_all(wat)?;
+        for ((_, peer), took) in PEERS.into_iter().zip(peers) {
+            println!("{peer}-{name} {took}");
+        }
+    }
+    Ok(())
+}
+
+/// Microseconds that a run of a command takes: ours, and those of [`PEERS`].
+fn race_all(wat: &str) -> Result<[f64; 1 + PEERS.len()]> {
+    let wasm = wat::parse_str(wat)?;
+    let mut contestants = [
+        sisal(&wasm)?,
+        peers::wasmi_wasi(&wasm)?,
+        peers::wasmtime(&wasm, false)?,
+        peers::wasmtime(&wasm, true)?,
+    ];
+    let took = race(&mut contestants)?;
+    Ok(std::array::from_fn(|index| took.get(index).map_or(f64::NAN, |nanoseconds| nanoseconds / 1e3)))
 }
 
 fn sisal(wasm: &[u8]) -> Result<Contestant<'static>> {

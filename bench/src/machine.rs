@@ -9,7 +9,9 @@ mod qemu;
 mod sisal;
 
 use crate::{
-    Result, race,
+    INSIDE, Result,
+    commands::{self, COMMANDS, PEERS},
+    race,
     report::{Better, Peer, Reach, Row, Section},
 };
 use linux::Linux;
@@ -71,6 +73,7 @@ pub fn measure() -> Result<Section> {
     rows.extend(bench.files()?);
     rows.extend(bench.sqlite()?);
     rows.push(bench.stream()?);
+    rows.extend(bench.commands()?);
     Ok(Section {
         title: "Machines".into(),
         about: format!(
@@ -79,7 +82,8 @@ pub fn measure() -> Result<Section> {
              rounds. The whole life is that of `sisal run` for Sisal, and of QEMU alone for Linux; QEMU's own floor is `sisal run` of \
              a kernel that ends the machine with its second instruction. The start is from the kernel's entry until the program is \
              handed to wasmi; for Linux, the uptime when its shell starts wasmi. Programs time themselves. wasmi on Linux meters no \
-             fuel unless it says so; Sisal always does: it is what guests are preempted with.",
+             fuel unless it says so; Sisal always does: it is what guests are preempted with. A command is run again and again in one \
+             machine, in the kernel for Sisal, in a process under Linux for its peers.",
             accel(),
             bench.rounds
         ),
@@ -283,6 +287,38 @@ impl Bench {
             peers: vec![peer(LINUX, linux)],
             reach: Vec::new(),
         }))
+    }
+
+    /// The run of a command: in the kernel, by the kernel itself; under Linux by this program, for its peers.
+    fn commands(&self) -> Result<Vec<Row>> {
+        let programs = self.scratch.path().join("commands");
+        fs::create_dir_all(&programs)?;
+        for (name, _, wat) in COMMANDS {
+            fs::write(programs.join(name).with_extension("wasm"), wat::parse_str(wat)?)?;
+        }
+        let archive = self.scratch.path().join("commands.tar");
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--format=ustar", "--file"])
+            .arg(&archive)
+            .arg("--directory")
+            .arg(self.scratch.path());
+        succeed(tar.arg("commands"))?;
+        let ours = self.sisal.selftest("q35", "measure=commands", &archive)?;
+
+        let inside = self.scratch.path().join("inside");
+        succeed(Command::new("strip").arg("-o").arg(&inside).arg(env::current_exe()?))?;
+        let command = format!("ROUNDS=3 /inside {INSIDE}");
+        let image = self.linux.initrd(&command, &[&inside], false)?;
+        let linux = self.linux.boot("q35", RAM, &image)?;
+        let row = |(name, what, _): (&str, &str, &str)| {
+            let mut peers = [0.0; PEERS.len()];
+            for (value, (_, peer)) in peers.iter_mut().zip(PEERS) {
+                *value = linux.after(&format!("{peer}-{name}"))?;
+            }
+            let what = format!("run of a command, from the call to the output: {what}");
+            Ok(commands::row(what, ours.after(name)? / 1e3, peers))
+        };
+        COMMANDS.into_iter().map(row).collect()
     }
 
     fn stream(&self) -> Result<Row> {

@@ -1,6 +1,6 @@
 //! Linux: what `bench/linux` builds, booted by QEMU.
 
-use super::{Run, accel, succeed};
+use super::{Run, qemu, succeed};
 use crate::Result;
 use std::{
     cell::Cell,
@@ -62,14 +62,9 @@ impl Linux {
     /// # Errors
     /// QEMU cannot be started, or hangs whenever it is.
     pub fn boot(&self, machine: &str, ram: u32, initrd: &Path) -> Result<Run> {
-        for _ in 0..ATTEMPTS {
-            let run = Run::new(&self.qemu(machine, ram, initrd), None, self.scratch.join("linux-output"))?;
-            if !run.hung {
-                return Ok(run);
-            }
-            eprintln!("bench: QEMU hung, with Linux in {machine}");
-        }
-        Err(format!("Linux in {machine} hung {ATTEMPTS} times").into())
+        attempt(machine, || {
+            Run::new(&self.qemu(machine, ram, initrd), None, self.scratch.join("linux-output"))
+        })
     }
 
     /// Boots it with `input` on its first virtio port, and its second one into a file.
@@ -77,40 +72,53 @@ impl Linux {
     /// # Errors
     /// As for [`boot`](Self::boot).
     pub fn stream(&self, machine: &str, ram: u32, initrd: &Path, input: &Path) -> Result<Run> {
-        let socket = self.scratch.join("linux-input");
         let output = self.scratch.join("linux-stream");
-        // One that an earlier machine had.
-        let _ = fs::remove_file(&socket);
-        let listener = UnixListener::bind(&socket)?;
-        let mut file = File::open(input)?;
-        let feeder = thread::spawn(move || -> io::Result<()> {
-            let (mut machine, _) = listener.accept()?;
-            io::copy(&mut file, &mut machine)?;
-            // What is in the socket is read before the end is seen.
-            machine.shutdown(Shutdown::Write)?;
-            io::copy(&mut machine, &mut io::sink()).map(drop)
-        });
-        let mut qemu = self.qemu(machine, ram, initrd);
-        qemu.args(["-device", "virtio-serial-pci"]);
-        qemu.args(["-chardev", &format!("socket,id=in,path={}", socket.display())]);
-        qemu.args(["-device", "virtserialport,chardev=in,nr=1"]);
-        qemu.args(["-chardev", &format!("file,id=out,path={}", output.display())]);
-        qemu.args(["-device", "virtserialport,chardev=out,nr=2"]);
-        let mut run = Run::new(&qemu, None, self.scratch.join("linux-output"))?;
-        // QEMU has ended, and with it the feeder's reader: an error of its own is the machine's.
-        let _ = feeder.join();
+        let mut run = attempt(machine, || {
+            let socket = self.scratch.join("linux-input");
+            // One that an earlier machine had.
+            let _ = fs::remove_file(&socket);
+            let listener = UnixListener::bind(&socket)?;
+            let mut file = File::open(input)?;
+            let feeder = thread::spawn(move || -> io::Result<()> {
+                let (mut machine, _) = listener.accept()?;
+                io::copy(&mut file, &mut machine)?;
+                // What is in the socket is read before the end is seen.
+                machine.shutdown(Shutdown::Write)?;
+                io::copy(&mut machine, &mut io::sink()).map(drop)
+            });
+            let mut qemu = self.qemu(machine, ram, initrd);
+            qemu.args(["-device", "virtio-serial-pci"]);
+            qemu.args(["-chardev", &format!("socket,id=in,path={}", socket.display())]);
+            qemu.args(["-device", "virtserialport,chardev=in,nr=1"]);
+            qemu.args(["-chardev", &format!("file,id=out,path={}", output.display())]);
+            qemu.args(["-device", "virtserialport,chardev=out,nr=2"]);
+            let run = Run::new(&qemu, None, self.scratch.join("linux-output"))?;
+            // QEMU has ended, and with it the feeder's reader: an error of its own is the machine's.
+            let _ = feeder.join();
+            Ok(run)
+        })?;
         run.move_output(output)?;
         Ok(run)
     }
 
     fn qemu(&self, machine: &str, ram: u32, initrd: &Path) -> Command {
-        let mut qemu = Command::new(std::env::var_os("SISAL_QEMU").unwrap_or("qemu-system-x86_64".into()));
-        qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
-        qemu.args(["-machine", machine, "-accel", &accel(), "-cpu", "max", "-m", &ram.to_string()]);
+        let mut qemu = qemu::command(machine, ram);
         qemu.args(["-append", "console=ttyS0 quiet panic=-1 reboot=t"]);
         qemu.arg("-kernel").arg(self.directory.join("vmlinuz")).arg("-initrd").arg(initrd);
         qemu
     }
+}
+
+/// Boots, again if QEMU hangs.
+fn attempt(machine: &str, boot: impl Fn() -> Result<Run>) -> Result<Run> {
+    for _ in 0..ATTEMPTS {
+        let run = boot()?;
+        if !run.hung {
+            return Ok(run);
+        }
+        eprintln!("bench: QEMU hung, with Linux in {machine}");
+    }
+    Err(format!("Linux in {machine} hung {ATTEMPTS} times").into())
 }
 
 fn script(name: &str) -> PathBuf {

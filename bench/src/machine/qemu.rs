@@ -1,5 +1,6 @@
 //! A machine's run: how long it took, what it said, and what it put out.
 
+use super::accel;
 use crate::Result;
 use std::{
     fs::{self, File},
@@ -8,8 +9,16 @@ use std::{
     time::Instant,
 };
 
-/// Seconds that any machine may live.
-const PATIENCE: &str = "120";
+/// Seconds that any machine may live, on a computer that is busy with others.
+const PATIENCE: &str = "300";
+
+/// QEMU for a machine of ours that has nothing but a serial port, which is its standard output.
+pub fn command(machine: &str, ram: u32) -> Command {
+    let mut qemu = Command::new(std::env::var_os("SISAL_QEMU").unwrap_or("qemu-system-x86_64".into()));
+    qemu.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+    qemu.args(["-machine", machine, "-accel", &accel(), "-cpu", "max", "-m", &ram.to_string()]);
+    qemu
+}
 
 /// A run that has ended.
 pub struct Run {

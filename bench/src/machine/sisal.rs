@@ -11,6 +11,7 @@ use std::{
 /// The built command.
 pub struct Sisal {
     command: PathBuf,
+    target: PathBuf,
     scratch: PathBuf,
 }
 
@@ -24,7 +25,34 @@ impl Sisal {
         cargo.args(["build", "--quiet", "--locked", "--release", "--package=sisal"]);
         cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         succeed(cargo.arg("--target-dir").arg(target))?;
-        Ok(Self { command: target.join("release/sisal"), scratch: scratch.into() })
+        Ok(Self { command: target.join("release/sisal"), target: target.into(), scratch: scratch.into() })
+    }
+
+    /// Builds the kernel with its own tests in it, of the same parts, and boots it with `initrd` and these words on its command line.
+    ///
+    /// # Errors
+    /// cargo's; QEMU cannot be started.
+    pub fn selftest(&self, machine: &str, words: &str, initrd: &Path) -> Result<Run> {
+        const TRIPLE: &str = "x86_64-unknown-linux-gnu";
+        let built = self.target.join("kernel-selftest");
+        let mut cargo = Command::new("cargo");
+        cargo.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--package=kernel",
+            "--features=selftest",
+            "--profile=kernel",
+        ]);
+        cargo
+            .args(["--config=profile.kernel.strip=\"symbols\"", "--target", TRIPLE, "--target-dir"])
+            .arg(&built);
+        cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        succeed(cargo.env("CARGO_BUILD_BUILD_DIR", self.target.join("sisal-embedded")))?;
+        let mut qemu = super::qemu::command(machine, super::RAM);
+        qemu.args(["-device", "isa-debug-exit,iobase=0x501,iosize=0x02", "-append", words, "-kernel"]);
+        qemu.arg(built.join(TRIPLE).join("kernel/kernel")).arg("-initrd").arg(initrd);
+        Run::new(&qemu, None, self.scratch.join("selftest-output"))
     }
 
     /// Runs a program with these options and arguments.

@@ -9,8 +9,9 @@
 //! On the command line, `selftest=PART` runs only those with PART in their names, `selftest=-PART,PART` those with none of
 //! them; `now=SECONDS` and `ram=MIB` are the host's date and the machine's memory; `entropy=none` says that there is no source of
 //! entropy; `fatal=WAY` ends the
-//! machine in one of the ways of the module `fatal`.
+//! machine in one of the ways of the module `fatal`; `measure=commands` measures what the module `commands` says.
 
+mod commands;
 mod devices;
 mod executor;
 mod exhaustion;
@@ -103,6 +104,9 @@ pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<d
     let machine = MACHINE.call_once(|| UnderTest { info, devices: Mutex::new(devices), stdio, clock });
     if let Some(way) = machine.option("fatal") {
         fatal::run(way);
+    }
+    if machine.option("measure") == Some("commands") {
+        commands::measure();
     }
     let wanted = machine.option("selftest");
     for test in tests() {

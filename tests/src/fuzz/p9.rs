@@ -5,6 +5,7 @@
 //! are about fids that the server knows and for what they were opened; all are forgotten in the end; the bytes read are the
 //! server's; the bytes that the server took are the caller's, and as many as the caller is told; and a listing is whole.
 
+use super::machine::endless_heap;
 use arbitrary::Unstructured;
 use std::{
     collections::BTreeMap,
@@ -83,6 +84,11 @@ impl<'a> Fields<'a> {
         self.bytes(bytes).iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
     }
 
+    fn name(&mut self) -> &'a [u8] {
+        let len = self.number(2);
+        self.bytes(usize::try_from(len).expect("a short name"))
+    }
+
     fn fid(&mut self) -> u32 {
         u32::try_from(self.number(4)).expect("four bytes")
     }
@@ -159,6 +165,8 @@ impl Server {
                     }
                     2 => {
                         let mut answer = message(kind + 1, &honest(log, kind, &request[7..], how));
+                        // One that ends before it says ends the conversation.
+                        log.failed |= len < answer.len();
                         answer.truncate(len);
                         answer
                     }
@@ -243,7 +251,8 @@ fn honest(log: &mut Log, kind: u8, body: &[u8], how: u8) -> Vec<u8> {
                     break;
                 }
                 entries.extend(qid(at));
-                entries.extend((at + 1).to_le_bytes());
+                // A liar goes round in a circle now and then.
+                entries.extend(if how == 0xfd { from } else { at + 1 }.to_le_bytes());
                 entries.push([4, 8, 10, 0][usize::try_from(at % 4).unwrap_or(0)]);
                 entries.extend((name.len() as u16).to_le_bytes());
                 entries.extend(name);
@@ -252,8 +261,16 @@ fn honest(log: &mut Log, kind: u8, body: &[u8], how: u8) -> Vec<u8> {
         }
         request::WALK => {
             let (new, names) = (body.fid(), body.number(2));
-            // Each entry is what the server feels like, but for the one that `create` makes.
-            let found = if names == 0 { node } else { u64::from(how % 8) };
+            // Each entry is what its name says, or what the server feels like.
+            let name = if names == 0 { &[][..] } else { body.name() };
+            let found = match name {
+                [] => node,
+                b"a" if how < 0x80 => 4,
+                b"b" if how < 0x80 => 8,
+                b"l" if how < 0x80 => 2,
+                _ if how < 0x80 => 1,
+                _ => u64::from(how % 8),
+            };
             assert!(
                 log.fids.insert(new, Fid { node: found, open: false }).is_none() || lied,
                 "a fid is used twice"
@@ -307,6 +324,7 @@ impl Transport for Server {
 
 /// Runs the target on `data`: a byte for the size of directories, calls, and what chooses the answers.
 pub fn run(data: &[u8]) {
+    endless_heap();
     let Some((&entries, data)) = data.split_first() else { return };
     let (calls, answers) = data.split_at(data.len() / 3);
     let log = Arc::new(Mutex::new(Log { entries: entries.into(), ..Log::default() }));
@@ -337,7 +355,7 @@ fn call(
     calls: &mut Unstructured<'_>,
 ) -> Result<()> {
     let any = |_| Error::Invalid;
-    let path = *calls.choose(&["a", "a/b", "a/b/c", "l", "a/..", ".", "a/"]).map_err(any)?;
+    let path = *calls.choose(&["a", "a/b", "c", "a/c", "a/b/c", "l", "a/..", ".", "a/"]).map_err(any)?;
     let follow = calls.arbitrary().map_err(any)?;
     match calls.int_in_range(0..=15).map_err(any)? {
         0 => drop(root.stat_at(path, follow)?),
@@ -381,6 +399,7 @@ fn list(directory: &Directory, cookie: u64, log: &Mutex<Log>) -> Result<()> {
         if !matches!(entry.name, "." | "..") {
             assert!(Name::new(entry.name).is_ok());
             listed.push(entry.name.to_owned());
+            assert!(listed.len() < 10_000, "a listing without end");
         }
         ControlFlow::Continue(())
     })?;

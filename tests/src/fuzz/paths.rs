@@ -12,7 +12,7 @@ use arbitrary::{Result, Unstructured};
 use std::collections::BTreeMap;
 use wasi::{
     Error,
-    filesystem::{Access, Descriptor, Directory, OpenFlags, Permissions, memory::MemoryFileSystem},
+    filesystem::{Access, Descriptor, Directory, OpenFlags, PATH_MAX, Permissions, memory::MemoryFileSystem},
 };
 
 /// Names, long ones among them: paths reach their limit with a few.
@@ -136,7 +136,8 @@ fn text(input: &mut Unstructured<'_>) -> Result<String> {
     if input.ratio(1, 30)? {
         text.push('/');
     }
-    let repeat = if input.ratio(1, 20)? { 20 } else { 1 };
+    // Around the number of links that are followed, and more.
+    let repeat = if input.ratio(1, 20)? { *input.choose(&[20, 39, 40, 41])? } else { 1 };
     for _ in 0..input.int_in_range(1..=5)? {
         let index =
             if input.ratio(3, 4)? { input.int_in_range(0..=4)? } else { input.choose_index(NAMES.len())? };
@@ -149,6 +150,11 @@ fn text(input: &mut Unstructured<'_>) -> Result<String> {
     // Usually it ends in a name.
     if !input.ratio(1, 6)? {
         text.truncate(text.trim_end_matches('/').len());
+    }
+    // Around the longest that a path may be.
+    if input.ratio(1, 20)? {
+        let len = PATH_MAX + 1 - input.int_in_range(0..=3)?;
+        text.insert_str(0, &"./".repeat(len.saturating_sub(text.len()) / 2));
     }
     // No face lets the empty text and a NUL into a link; a path with them is refused like any other.
     if text.is_empty() {

@@ -1,7 +1,9 @@
 //! The preview 1 surface: a program that calls any function with any arguments in any order.
 //!
 //! What must hold: the program compiles and ends within its limits, whatever it calls; the host neither panics nor makes it wait
-//! for what nobody would wake it for; every call returns an errno that there is; its directory's file system stays whole (every node can be found and read) and within its
+//! for what nobody would wake it for; every call returns an errno that there is; a new
+//! descriptor has the lowest number that is free, and just what is open can be used and closed; no more is said to be in a buffer
+//! than fits; its directory's file system stays whole (every node can be found and read) and within its
 //! quota; and when the run is over and all its files are removed, nothing is charged to the quota any more.
 
 use super::{
@@ -17,8 +19,8 @@ use wasi::{
 };
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function,
-    FunctionSection, ImportSection, Instruction, MemArg, MemArgTarget, MemorySection, MemoryType, Module,
-    TypeSection, ValType,
+    FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemArg, MemArgTarget,
+    MemorySection, MemoryType, Module, TypeSection, ValType,
 };
 
 /// What a function takes, as far as making it up goes.
@@ -26,6 +28,10 @@ use wasm_encoder::{
 enum Parameter {
     /// A descriptor.
     Fd,
+    /// A descriptor, mostly a directory's.
+    At,
+    /// How a path is looked up: mostly one of the two ways there are.
+    Lookup,
     /// Two values: where a path is, and its length.
     Path,
     /// Two values: where vectors are, and how many.
@@ -43,7 +49,7 @@ enum Parameter {
     /// Rights.
     Rights,
 }
-use Parameter::{Buffer, Fd, Out, Path, Rights, Small, Subscriptions, Vectors, Wide};
+use Parameter::{At, Buffer, Fd, Lookup, Out, Path, Rights, Small, Subscriptions, Vectors, Wide};
 
 const FUNCTIONS: [(&str, &[Parameter]); 46] = [
     ("args_get", &[Out, Out]),
@@ -73,16 +79,16 @@ const FUNCTIONS: [(&str, &[Parameter]); 46] = [
     ("fd_sync", &[Fd]),
     ("fd_tell", &[Fd, Out]),
     ("fd_write", &[Fd, Vectors, Out]),
-    ("path_create_directory", &[Fd, Path]),
-    ("path_filestat_get", &[Fd, Small, Path, Out]),
-    ("path_filestat_set_times", &[Fd, Small, Path, Wide, Wide, Small]),
-    ("path_link", &[Fd, Small, Path, Fd, Path]),
-    ("path_open", &[Fd, Small, Path, Small, Rights, Rights, Small, Out]),
-    ("path_readlink", &[Fd, Path, Buffer, Out]),
-    ("path_remove_directory", &[Fd, Path]),
-    ("path_rename", &[Fd, Path, Fd, Path]),
-    ("path_symlink", &[Path, Fd, Path]),
-    ("path_unlink_file", &[Fd, Path]),
+    ("path_create_directory", &[At, Path]),
+    ("path_filestat_get", &[At, Lookup, Path, Out]),
+    ("path_filestat_set_times", &[At, Lookup, Path, Wide, Wide, Small]),
+    ("path_link", &[At, Lookup, Path, At, Path]),
+    ("path_open", &[At, Lookup, Path, Small, Rights, Rights, Small, Out]),
+    ("path_readlink", &[At, Path, Buffer, Out]),
+    ("path_remove_directory", &[At, Path]),
+    ("path_rename", &[At, Path, At, Path]),
+    ("path_symlink", &[Path, At, Path]),
+    ("path_unlink_file", &[At, Path]),
     ("poll_oneoff", &[Subscriptions, Out, Small, Out]),
     ("proc_exit", &[Small]),
     ("proc_raise", &[Small]),
@@ -120,6 +126,14 @@ const FREQUENT: [&str; 20] = [
 
 /// The largest errno (`notcapable`).
 const ERRNO_MAX: i32 = 76;
+
+/// How many descriptors the program may have, and those that it has from the start, as bits.
+const DESCRIPTORS: u32 = 9;
+const OPEN_AT_FIRST: i64 = 0b1_1111;
+/// The program's global that has a bit for each open descriptor; its locals for the errno and for a new descriptor.
+const OPEN: u32 = 0;
+const ERRNO: u32 = 0;
+const NEW: u32 = 1;
 
 /// Bytes of the program's memory at the start.
 const MEMORY: u32 = 65_536;
@@ -164,7 +178,7 @@ pub fn run(data: &[u8]) {
     files.create_symbolic_link("out", "/etc").expect("a link");
     let limits = Limits::default()
         .with_memory(u64::from(MEMORY) * 3)
-        .with_descriptors(9)
+        .with_descriptors(DESCRIPTORS)
         .with_fuel(200_000)
         .with_time(Duration::from_secs(1_000));
     let (reader, writer) = pipe(16);
@@ -217,7 +231,7 @@ fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let count = u32::try_from(functions.len()).unwrap_or(u32::MAX);
     types.ty().function([], []);
 
-    let mut body = Function::new([]);
+    let mut body = Function::new([(2, ValType::I32)]);
     for _ in 0..200 {
         if input.len() < 3 {
             break;
@@ -241,6 +255,11 @@ fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         shared: false,
         page_size_log2: None,
     });
+    let mut globals = GlobalSection::new();
+    globals.global(
+        GlobalType { val_type: ValType::I64, mutable: true, shared: false },
+        &ConstExpr::i64_const(OPEN_AT_FIRST),
+    );
     let mut exports = ExportSection::new();
     exports.export("memory", ExportKind::Memory, 0).export("_start", ExportKind::Func, count);
     let mut code = CodeSection::new();
@@ -253,7 +272,7 @@ fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     }
     let mut wasm = Module::new();
     wasm.section(&types).section(&imports).section(&function_section).section(&memories);
-    wasm.section(&exports).section(&code).section(&data);
+    wasm.section(&globals).section(&exports).section(&code).section(&data);
     Ok(wasm.finish())
 }
 
@@ -288,7 +307,7 @@ fn subscriptions() -> Vec<u8> {
 
 fn values(parameter: &Parameter) -> &'static [ValType] {
     match parameter {
-        Fd | Out | Subscriptions | Small => &[ValType::I32],
+        Fd | At | Lookup | Out | Subscriptions | Small => &[ValType::I32],
         Path | Vectors | Buffer => &[ValType::I32, ValType::I32],
         Wide | Rights => &[ValType::I64],
     }
@@ -324,18 +343,103 @@ fn statement(
             if *name == "proc_exit" && !input.ratio(1, 8)? {
                 return Ok(());
             }
+            let mut arguments = Vec::new();
             for parameter in *parameters {
-                argument(body, *parameter, input)?;
+                arguments.push((*parameter, argument(body, *parameter, input)?));
             }
             body.instruction(&Instruction::Call(index.try_into().unwrap_or(u32::MAX)));
             if *name != "proc_exit" {
+                body.instruction(&Instruction::LocalTee(ERRNO));
                 body.instruction(&Instruction::I32Const(ERRNO_MAX)).instruction(&Instruction::I32GtU);
-                body.instruction(&Instruction::If(BlockType::Empty)).instruction(&Instruction::Unreachable);
-                body.instruction(&Instruction::End);
+                unreachable_if(body);
+                check(body, name, &arguments);
             }
         }
     }
     Ok(())
+}
+
+/// Traps if what is on the stack is true.
+fn unreachable_if(body: &mut Function) {
+    body.instruction(&Instruction::If(BlockType::Empty)).instruction(&Instruction::Unreachable);
+    body.instruction(&Instruction::End);
+}
+
+/// Puts on the stack whether `fd` is open.
+fn is_open(body: &mut Function, fd: u32) {
+    if fd >= DESCRIPTORS {
+        body.instruction(&Instruction::I32Const(0));
+        return;
+    }
+    body.instruction(&Instruction::GlobalGet(OPEN)).instruction(&Instruction::I64Const(fd.into()));
+    body.instruction(&Instruction::I64ShrU).instruction(&Instruction::I32WrapI64);
+    body.instruction(&Instruction::I32Const(1)).instruction(&Instruction::I32And);
+}
+
+/// Traps if a call has worked on what is not open, or has not closed what is; keeps account of what is open.
+fn check(body: &mut Function, name: &str, arguments: &[(Parameter, (u32, u32))]) {
+    let fds: Vec<u32> =
+        arguments.iter().filter(|(kind, _)| matches!(kind, Fd | At)).map(|(_, (fd, _))| *fd).collect();
+    let out = arguments.iter().rev().find(|(kind, _)| matches!(kind, Out)).map_or(0, |(_, (at, _))| *at);
+    let load = |body: &mut Function| {
+        let memory = MemArg { offset: 0, align: 0, target: MemArgTarget::Memory(0), ordering: None };
+        body.instruction(&Instruction::I32Const(out.cast_signed()));
+        body.instruction(&Instruction::I32Load(memory));
+    };
+    if matches!(name, "fd_close" | "fd_renumber") {
+        // These fail for nothing else.
+        body.instruction(&Instruction::I32Const(1));
+        for &fd in &fds {
+            is_open(body, fd);
+            body.instruction(&Instruction::I32And);
+        }
+        body.instruction(&Instruction::LocalGet(ERRNO)).instruction(&Instruction::I32Eqz);
+        body.instruction(&Instruction::I32Ne);
+        unreachable_if(body);
+    }
+    body.instruction(&Instruction::LocalGet(ERRNO)).instruction(&Instruction::I32Eqz);
+    body.instruction(&Instruction::If(BlockType::Empty));
+    for &fd in &fds {
+        is_open(body, fd);
+        body.instruction(&Instruction::I32Eqz);
+        unreachable_if(body);
+    }
+    let closed = match (name, &fds[..]) {
+        ("fd_close", &[fd]) => Some(fd),
+        ("fd_renumber", &[from, to]) if from != to => Some(from),
+        _ => None,
+    };
+    if let Some(fd) = closed {
+        // A larger one was not open.
+        let others = !1_u64.checked_shl(fd).unwrap_or(0);
+        body.instruction(&Instruction::GlobalGet(OPEN));
+        body.instruction(&Instruction::I64Const(others.cast_signed())).instruction(&Instruction::I64And);
+        body.instruction(&Instruction::GlobalSet(OPEN));
+    }
+    if name == "path_open" {
+        // The lowest that is free, and there must be one.
+        load(body);
+        body.instruction(&Instruction::LocalTee(NEW)).instruction(&Instruction::GlobalGet(OPEN));
+        body.instruction(&Instruction::I64Const(-1)).instruction(&Instruction::I64Xor);
+        body.instruction(&Instruction::I64Ctz).instruction(&Instruction::I32WrapI64);
+        body.instruction(&Instruction::I32Ne);
+        unreachable_if(body);
+        body.instruction(&Instruction::LocalGet(NEW));
+        body.instruction(&Instruction::I32Const(DESCRIPTORS.cast_signed()));
+        body.instruction(&Instruction::I32GeU);
+        unreachable_if(body);
+        body.instruction(&Instruction::GlobalGet(OPEN)).instruction(&Instruction::I64Const(1));
+        body.instruction(&Instruction::LocalGet(NEW)).instruction(&Instruction::I64ExtendI32U);
+        body.instruction(&Instruction::I64Shl).instruction(&Instruction::I64Or);
+        body.instruction(&Instruction::GlobalSet(OPEN));
+    }
+    let room = arguments.iter().find(|(kind, _)| matches!(kind, Buffer)).map(|(_, (_, len))| *len);
+    if let ("fd_readdir" | "path_readlink", Some(room)) = (name, room) {
+        load(body);
+        body.instruction(&Instruction::I32Const(room.cast_signed())).instruction(&Instruction::I32GtU);
+        unreachable_if(body);
+    }
+    body.instruction(&Instruction::End);
 }
 
 /// A number that is at an edge of something, or any.
@@ -365,13 +469,16 @@ fn number(input: &mut Unstructured<'_>) -> Result<u32> {
     if input.ratio(1, 8)? { input.arbitrary() } else { Ok(*input.choose(&EDGES)?) }
 }
 
-fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<'_>) -> Result<()> {
+/// Puts an argument on the stack; the numbers that it is, if they have 32 bits.
+fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<'_>) -> Result<(u32, u32)> {
     let wild = input.ratio(1, 12)?;
     let (first, second) = match parameter {
-        Fd if wild => (number(input)?, None),
-        Fd => (input.int_in_range(0..=8)?, None),
-        Small if wild => (number(input)?, None),
-        Small => (input.int_in_range(0..=9)?, None),
+        Fd | At if wild => (number(input)?, None),
+        At if input.arbitrary()? => (3, None),
+        Fd | At => (input.int_in_range(0..=8)?, None),
+        Lookup if !wild => (input.int_in_range(0..=1)?, None),
+        Small | Lookup if wild => (number(input)?, None),
+        Small | Lookup => (input.int_in_range(0..=9)?, None),
         Out if wild => (number(input)?, None),
         Out => (SPACE + u32::from(input.arbitrary::<u8>()?), None),
         Subscriptions if wild => (number(input)?, None),
@@ -403,7 +510,7 @@ fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<
             ];
             let value = if wild { input.arbitrary()? } else { *input.choose(&EDGES)? };
             body.instruction(&Instruction::I64Const(value.cast_signed()));
-            return Ok(());
+            return Ok((0, 0));
         }
         Rights => {
             let value: u64 = match input.int_in_range(0..=3)? {
@@ -413,12 +520,12 @@ fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<
                 _ => u64::MAX,
             };
             body.instruction(&Instruction::I64Const(value.cast_signed()));
-            return Ok(());
+            return Ok((0, 0));
         }
     };
     body.instruction(&Instruction::I32Const(first.cast_signed()));
     if let Some(second) = second {
         body.instruction(&Instruction::I32Const(second.cast_signed()));
     }
-    Ok(())
+    Ok((first, second.unwrap_or(0)))
 }

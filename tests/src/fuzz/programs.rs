@@ -7,7 +7,7 @@
 use arbitrary::{Result, Unstructured};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, CustomSection, DataSection, ElementSection, Elements, EntityType,
-    ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType, ImportSection,
+    ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType, HeapType, ImportSection,
     Instruction as I, MemArg, MemArgTarget, MemorySection, MemoryType, Module, RefType, StartSection,
     TableSection, TableType, TypeSection, ValType,
 };
@@ -24,6 +24,10 @@ const BAD_DESCRIPTOR: u32 = 8;
 /// Where the data is, and the data.
 const DATA_AT: u32 = 65_530;
 const DATA: [u8; 4] = [3, 1, 4, 1];
+/// What a local keeps, and where bytes are moved.
+const KEPT: u32 = 1_000_003;
+const MOVED_AT: u32 = 1_024;
+const MOVED_TO: u32 = 30_000;
 
 /// How one function changes the number that the program ends with.
 #[derive(Clone, Copy)]
@@ -41,6 +45,19 @@ enum Step {
     },
     /// Adds what closing no descriptor returns.
     Close,
+    /// Fills so many bytes with a byte, copies them, and adds the last one to the number and what a local has kept.
+    Move {
+        len: u32,
+        byte: u8,
+    },
+    /// Adds the size of the table before it grows by one.
+    GrowTable,
+}
+
+/// What the program has, as far as its number depends on it.
+struct Sizes {
+    pages: u32,
+    elements: u32,
 }
 
 /// A program and the status that it ends with.
@@ -60,12 +77,15 @@ pub(super) fn program(input: &mut Unstructured<'_>) -> Result<(Vec<u8>, u32)> {
     let tails = input.arbitrary()?;
     let mut steps = Vec::new();
     for _ in 0..input.int_in_range(1..=6)? {
-        steps.push(match input.int_in_range(0..=6)? {
+        steps.push(match input.int_in_range(0..=8)? {
             0 => Step::Load(input.int_in_range(0..=3)?),
             1 => Step::Store(input.arbitrary()?),
             2 => Step::Grow,
             3 => Step::Yield { tail: tails },
             4 => Step::Close,
+            // Short ones, and those that are cut up.
+            5 => Step::Move { len: *input.choose(&[1, 100, 5_000, 20_000])?, byte: input.arbitrary()? },
+            6 => Step::GrowTable,
             _ => Step::Add(input.arbitrary()?),
         });
     }
@@ -92,19 +112,19 @@ pub(super) fn program(input: &mut Unstructured<'_>) -> Result<(Vec<u8>, u32)> {
     let step_count = u32::try_from(steps.len()).unwrap_or(0);
     let (initialise, main) = (count + step_count, count + step_count + 1);
     functions.function(plain).function(plain);
-    let (mut status, mut pages) = (0_u32, 1);
+    let (mut status, mut sizes) = (0_u32, Sizes { pages: 1, elements: step_count });
     let start = if input.arbitrary()? { Some(input.choose_index(steps.len())?) } else { None };
     let mut body = Function::new([]);
     if let Some(at) = start {
         call(&mut body, at, false, count, valued);
-        status = steps[at].apply(status, &mut pages);
+        status = steps[at].apply(status, &mut sizes);
     }
     code.function(body.instruction(&I::End));
     let mut body = Function::new([]);
     for _ in 0..input.int_in_range(0..=6)? {
         let at = input.choose_index(steps.len())?;
         call(&mut body, at, input.arbitrary()?, count, valued);
-        status = steps[at].apply(status, &mut pages);
+        status = steps[at].apply(status, &mut sizes);
     }
     body.instruction(&I::GlobalGet(0)).instruction(&I::Call(index("proc_exit"))).instruction(&I::Unreachable);
     code.function(body.instruction(&I::End));
@@ -194,23 +214,28 @@ fn call(body: &mut Function, at: usize, indirect: bool, imports: u32, ty: u32) {
 
 impl Step {
     /// What it does to the number.
-    fn apply(self, number: u32, pages: &mut u32) -> u32 {
+    fn apply(self, number: u32, sizes: &mut Sizes) -> u32 {
         let value = match self {
             Self::Add(value) | Self::Store(value) => value,
             Self::Load(at) => DATA[at as usize].into(),
             Self::Grow => {
-                *pages += 1;
-                *pages
+                sizes.pages += 1;
+                sizes.pages
             }
             Self::Yield { .. } => 0,
             Self::Close => BAD_DESCRIPTOR,
+            Self::Move { byte, .. } => u32::from(byte) + KEPT,
+            Self::GrowTable => {
+                sizes.elements += 1;
+                sizes.elements - 1
+            }
         };
         number.wrapping_mul(31).wrapping_add(value)
     }
 
     fn function(self, index: &dyn Fn(&str) -> u32) -> Function {
         let memory = |align| MemArg { offset: 16, align, target: MemArgTarget::Memory(0), ordering: None };
-        let mut body = Function::new([]);
+        let mut body = Function::new([(1, ValType::I32)]);
         match self {
             Self::Add(value) => {
                 body.instruction(&I::I32Const(value.cast_signed()));
@@ -239,6 +264,27 @@ impl Step {
             }
             Self::Close => {
                 body.instruction(&I::I32Const(-1)).instruction(&I::Call(index("fd_close")));
+            }
+            Self::Move { len, byte } => {
+                let three = |body: &mut Function, values: [u32; 3]| {
+                    for value in values {
+                        body.instruction(&I::I32Const(value.cast_signed()));
+                    }
+                };
+                // Cutting it up takes a local of its own, which is not this one.
+                body.instruction(&I::I32Const(KEPT.cast_signed())).instruction(&I::LocalSet(0));
+                three(&mut body, [MOVED_AT, byte.into(), len]);
+                body.instruction(&I::MemoryFill(0));
+                three(&mut body, [MOVED_TO, MOVED_AT, len]);
+                body.instruction(&I::MemoryCopy { src_mem: 0, dst_mem: 0 });
+                body.instruction(&I::I32Const(len.cast_signed()));
+                let last = MemArg { offset: u64::from(MOVED_TO - 1), ..memory(0) };
+                body.instruction(&I::I32Load8U(last)).instruction(&I::LocalGet(0));
+                body.instruction(&I::I32Add);
+            }
+            Self::GrowTable => {
+                body.instruction(&I::RefNull(HeapType::FUNC)).instruction(&I::I32Const(1));
+                body.instruction(&I::TableGrow(0));
             }
         }
         body.instruction(&I::End);
