@@ -44,8 +44,6 @@ pub struct State {
     pub(crate) component: component::State<Data>,
     /// What a parked call has made so far ([`random`]).
     bytes: Vec<u8>,
-    /// How much of it.
-    progress: usize,
 }
 
 impl State {
@@ -64,7 +62,6 @@ impl State {
             poller: Poller::default(),
             component: component::State::new(),
             bytes: Vec::new(),
-            progress: 0,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `wasi:random`. The insecure functions give secure bytes too: there is one source.
 
-use super::{Interfaces, Polled, Preview2, failed, interface, io::zeroed};
-use crate::random;
+use super::{Interfaces, Polled, Preview2, failed, interface};
+use crate::{heap, random::PIECE};
 use alloc::vec::Vec;
 use component::Trap;
 use core::{mem, task::Poll};
@@ -22,19 +22,22 @@ pub fn bytes(call: &mut Preview2<'_>, &(len,): &(u64,)) -> Polled<Vec<u8>> {
     if len > BYTES_MAX {
         return Poll::Ready(Err(Trap::Limit("random bytes in one call (64 MiB)").into()));
     }
+    let len = usize::try_from(len).map_err(|_| Trap::TooLarge)?;
     let state = &mut call.data.state;
-    let (mut bytes, done) = if call.repeated {
-        (mem::take(&mut state.bytes), state.progress)
-    } else {
-        (zeroed(usize::try_from(len).map_err(|_| Trap::TooLarge)?).map_err(failed)?, 0)
-    };
-    let turn = &mut call.data.turn;
-    match random::fill(&*state.entropy, &mut bytes, done, || turn.ends_here()).map_err(failed)? {
-        None => Poll::Ready(Ok(bytes)),
-        Some(done) => {
-            (state.bytes, state.progress) = (bytes, done);
+    let mut bytes = if call.repeated { mem::take(&mut state.bytes) } else { Vec::new() };
+    let rest = len.saturating_sub(bytes.len());
+    heap::reserve(&mut bytes, rest).map_err(failed)?;
+    loop {
+        let start = bytes.len();
+        bytes.resize(len.min(start.saturating_add(PIECE)), 0);
+        state.entropy.fill(bytes.get_mut(start..).unwrap_or_default()).map_err(failed)?;
+        if bytes.len() == len {
+            return Poll::Ready(Ok(bytes));
+        }
+        if call.data.turn.ends_here() {
+            state.bytes = bytes;
             call.task.waker().wake_by_ref();
-            Poll::Pending
+            return Poll::Pending;
         }
     }
 }
@@ -58,7 +61,7 @@ pub fn seed(call: &mut Preview2<'_>, (): &()) -> Polled<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{preview2::testing::*, random::PIECE};
+    use crate::preview2::testing::*;
 
     #[test]
     fn all_bytes_are_filled_in_as_many_turns_as_that_takes() {
