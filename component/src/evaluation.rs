@@ -8,7 +8,7 @@ use crate::{
     error::InstantiationError,
     execution::{
         builtins,
-        call::{CoreOptions, Lifted, Lowered},
+        call::{CoreOptions, Lifted, Lowered, Side},
         state::{InstanceIndex, ResourceKind},
     },
     handles::ResourceId,
@@ -265,18 +265,13 @@ impl<T: Host> Evaluation<T> {
                 let lifted = Lifted {
                     function: get(&self.functions_core, *function)?,
                     ty: ty.clone(),
-                    options: self.options(*options)?,
-                    instance: self.instance,
+                    side: Side { instance: self.instance, options: self.options(*options)? },
                 };
                 self.functions.push(Arc::new(Function::Lifted(lifted)));
             }
             Step::Lower { function, ty, options } => {
-                let lowered = Lowered {
-                    function: get(&self.functions, *function)?,
-                    ty: ty.clone(),
-                    options: self.options(*options)?,
-                    instance: self.instance,
-                };
+                let side = Side { instance: self.instance, options: self.options(*options)? };
+                let lowered = Lowered::new(get(&self.functions, *function)?, ty.clone(), side);
                 self.functions_core.push(builtins::lower(store, lowered));
             }
             Step::ResourceNew(index) => {

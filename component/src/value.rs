@@ -225,6 +225,12 @@ impl Scalar {
             Self::Char => Value::Char(char::from_u32(bits as u32)?),
         })
     }
+
+    /// The bits that the value with these bits is lowered to.
+    #[inline]
+    pub(crate) fn normal(self, bits: u64) -> Option<u64> {
+        self.value(bits)?.scalar_bits(self)
+    }
 }
 
 impl Type {

@@ -4,7 +4,7 @@
 //! sees a difference only if its `realloc` reads what was not given to it yet.
 
 use super::{
-    FlatValues, LowerContext, Passing, StringEncoding, aligned,
+    Flat, FlatValues, LowerContext, Passing, StringEncoding, aligned,
     lower::{Lowerer, list_size, result_place},
     mismatch, range,
     strings::{self, Steps},
@@ -94,7 +94,7 @@ impl Lowering {
         value: Option<Value>,
         ty: &Arc<FunctionType>,
         encoding: StringEncoding,
-        args: &FlatValues,
+        args: &[Flat],
     ) -> Result<Self, Trap> {
         Self::new(Values::Result(value), ty, encoding, result_place(ty, args))
     }
@@ -118,14 +118,6 @@ impl Lowering {
             types.iter().zip(values.as_slice()).try_for_each(|(ty, value)| plan.value(ty, value))?;
         }
         Ok(Self { values, ty: ty.clone(), encoding, out, calls: plan.calls, made: 0, blocks: Vec::new() })
-    }
-
-    /// The result that was to be lowered.
-    pub fn into_result(self) -> Option<Value> {
-        match self.values {
-            Values::Result(value) => value,
-            Values::Params(_) => None,
-        }
     }
 
     /// The next call of `realloc` to make, if there is one. To be followed by [`allocated`](Self::allocated).

@@ -2,7 +2,7 @@
 //!
 //! One walk over the type does both; a [`Place`] says where the parts are found.
 
-use super::{Flat, FlatValues, LiftContext, MAX_BYTES, Passing, aligned, range, resource, strings};
+use super::{Flat, LiftContext, MAX_BYTES, Passing, aligned, range, resource, strings};
 use crate::{
     FunctionType, Trap, Type, Value,
     handles::HandleKind,
@@ -117,19 +117,19 @@ pub struct Lifting<'a> {
 impl<'a> Lifting<'a> {
     /// The parameters of a function of type `ty` that a guest calls with `flat`.
     #[inline]
-    pub fn params(ty: &'a FunctionType, flat: &'a FlatValues) -> Self {
+    pub fn params(ty: &'a FunctionType, flat: &'a [Flat]) -> Self {
         Self::new(Passing::Params(ty), flat)
     }
 
     /// The result of a function of type `ty`, which has returned `flat`.
     #[inline]
-    pub fn result(ty: &'a FunctionType, flat: &'a FlatValues) -> Self {
+    pub fn result(ty: &'a FunctionType, flat: &'a [Flat]) -> Self {
         Self::new(Passing::Result(ty), flat)
     }
 
     #[inline]
-    fn new(types: Passing<'a>, flat: &'a FlatValues) -> Self {
-        let values = FlatPlace { values: flat.as_slice(), next: 0 };
+    fn new(types: Passing<'a>, flat: &'a [Flat]) -> Self {
+        let values = FlatPlace { values: flat, next: 0 };
         Self { types, in_memory: types.in_memory(), values, offset: 0, budget: LIFT_BUDGET }
     }
 
@@ -144,18 +144,19 @@ impl<'a> Lifting<'a> {
     ///
     /// # Errors
     /// [`Trap`], when there is no valid value.
-    #[inline]
     pub fn next(&mut self, cx: &mut LiftContext<'_>, ty: &Type) -> Result<Value, Trap> {
-        match ty.scalar() {
-            // What most host calls take, and no reason for a call.
-            Some(scalar) if !self.in_memory => {
-                scalar.value(self.values.read(scalar.size())?).ok_or(Trap::InvalidChar)
-            }
-            _ => self.any(cx, ty),
-        }
+        self.scalar(ty).unwrap_or_else(|| self.any(cx, ty))
     }
 
-    /// As [`next`](Self::next), of any type and from anywhere.
+    /// The next value, if it is a scalar and flat: what most host calls take, for which no context is needed.
+    #[inline]
+    pub(crate) fn scalar(&mut self, ty: &Type) -> Option<Result<Value, Trap>> {
+        let scalar = ty.scalar().filter(|_| !self.in_memory)?;
+        let bits = self.values.read(scalar.size());
+        Some(bits.and_then(|bits| scalar.value(bits).ok_or(Trap::InvalidChar)))
+    }
+
+    /// The next value, of any type and from anywhere.
     fn any(&mut self, cx: &mut LiftContext<'_>, ty: &Type) -> Result<Value, Trap> {
         let mut lifter = Lifter { cx, budget: &mut self.budget };
         if !self.in_memory {

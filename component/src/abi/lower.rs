@@ -96,7 +96,7 @@ pub fn lower_result(
     cx: &mut LowerContext<'_>,
     value: &Option<Value>,
     ty: &FunctionType,
-    args: &FlatValues,
+    args: &[Flat],
 ) -> Result<Option<Flat>, Trap> {
     match (ty.result(), value) {
         (None, None) => Ok(None),
@@ -115,7 +115,7 @@ fn lower_any_result(
     cx: &mut LowerContext<'_>,
     value: &Option<Value>,
     ty: &FunctionType,
-    args: &FlatValues,
+    args: &[Flat],
 ) -> Result<Option<Flat>, Trap> {
     let mut flat = FlatValues::new();
     // No string, so no encoding.
@@ -125,9 +125,9 @@ fn lower_any_result(
 }
 
 /// Where a result goes that is not flat, as the caller's arguments say it.
-pub(super) fn result_place(ty: &FunctionType, args: &FlatValues) -> Option<u32> {
+pub(super) fn result_place(ty: &FunctionType, args: &[Flat]) -> Option<u32> {
     #[expect(clippy::cast_possible_truncation, reason = "the flat value is an i32")]
-    args.as_slice().last().map(|last| *last as u32).filter(|_| ty.result_in_memory())
+    args.last().map(|last| *last as u32).filter(|_| ty.result_in_memory())
 }
 
 /// The context of the values, and the blocks that were allocated for strings and lists, in order.

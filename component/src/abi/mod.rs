@@ -19,6 +19,7 @@ use crate::{
     types::{Layout, MAX_FLAT, ResourceIndex},
 };
 use alloc::{borrow::ToOwned, format, vec::Vec};
+use core::ops::Deref;
 
 /// How strings lie in a memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +83,25 @@ impl FlatValues {
     #[inline]
     pub fn as_slice(&self) -> &[Flat] {
         self.values.get(..self.len).unwrap_or(&self.values)
+    }
+}
+
+impl TryFrom<&[Flat]> for FlatValues {
+    type Error = Trap;
+
+    fn try_from(values: &[Flat]) -> Result<Self, Trap> {
+        let mut flat = Self::new();
+        flat.extend(values.iter().copied())?;
+        Ok(flat)
+    }
+}
+
+impl Deref for FlatValues {
+    type Target = [Flat];
+
+    #[inline]
+    fn deref(&self) -> &[Flat] {
+        self.as_slice()
     }
 }
 

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     Trap,
-    abi::{FlatValues, Lifting, Lowering},
+    abi::{Flat, FlatValues, Lifting, Lowering},
     evaluation::Function,
     handles::{Handle, HandleKind, ResourceId},
-    host::{Call, Called, Host, HostFunction},
+    host::{Call, Called, Host, HostFunction, Repeat},
     types::CoreType,
     value::Resource,
 };
@@ -37,67 +37,162 @@ fn val_type(ty: &CoreType) -> ValType {
 
 /// `canon lower`.
 pub(crate) fn lower<T: Host>(store: &mut Store<T>, lowered: Lowered<T>) -> Func {
-    let ty = FuncType::new(
-        lowered.ty.lowered().params.as_slice().iter().map(val_type),
-        lowered.ty.lowered().results.as_slice().iter().map(val_type),
-    );
     let lowered = Arc::new(lowered);
-    Func::new(store, ty, move |mut caller: Caller<'_, T>, params: &[Val], results: &mut [Val]| {
-        let mut args = FlatValues::default();
+    if let Some(function) = lower_typed(store, &lowered) {
+        return function;
+    }
+    let signature = lowered.ty.lowered();
+    let ty = FuncType::new(
+        signature.params.as_slice().iter().map(val_type),
+        signature.results.as_slice().iter().map(val_type),
+    );
+    Func::new(store, ty, move |caller: Caller<'_, T>, params: &[Val], results: &mut [Val]| {
+        let mut args = FlatValues::new();
         args.extend(params.iter().map(flat_value))?;
-        if !caller.data().state().instance(lowered.instance)?.may_leave {
-            return Err(Trap::CannotLeave.into());
+        let result = enter(caller, &lowered, &args)?;
+        if let (Some(slot), Some(value)) = (results.first_mut(), core_result(&lowered.ty, Some(result))) {
+            *slot = value;
         }
-        match &*lowered.function {
-            Function::Lifted(_) => {
-                Err(suspend(&mut caller, Request::Call { lowered: lowered.clone(), args }))
-            }
-            Function::Host(function) => call_host(&mut caller, &lowered, function, args, results),
-        }
+        Ok(())
     })
 }
 
+/// The signatures that most lowered functions have, as functions that wasmi knows the types of: it then calls them without a
+/// `Val` for each argument, at half the price.
+macro_rules! typed {
+    ($([$($arg:ident: $rust:ident = $core:ident),*])*) => {
+        fn lower_typed<T: Host>(store: &mut Store<T>, lowered: &Arc<Lowered<T>>) -> Option<Func> {
+            use CoreType::{I32, I64};
+            let signature = lowered.ty.lowered();
+            let lowered = lowered.clone();
+            match (signature.params.as_slice(), signature.results.as_slice()) {
+                $(
+                    ([$($core),*], []) => Some(Func::wrap(
+                        store,
+                        move |caller: Caller<'_, T>, $($arg: $rust),*| -> Result<(), wasmi::Error> {
+                            enter(caller, &lowered, &[$(u64::from($arg)),*]).map(|_| ())
+                        },
+                    )),
+                    ([$($core),*], [I32]) => Some(Func::wrap(
+                        store,
+                        move |caller: Caller<'_, T>, $($arg: $rust),*| -> Result<u32, wasmi::Error> {
+                            enter(caller, &lowered, &[$(u64::from($arg)),*]).map(low)
+                        },
+                    )),
+                    ([$($core),*], [I64]) => Some(Func::wrap(
+                        store,
+                        move |caller: Caller<'_, T>, $($arg: $rust),*| -> Result<u64, wasmi::Error> {
+                            enter(caller, &lowered, &[$(u64::from($arg)),*])
+                        },
+                    )),
+                )*
+                _ => None,
+            }
+        }
+    };
+}
+
+typed! {
+    []
+    [a: u32 = I32]
+    [a: u64 = I64]
+    [a: u32 = I32, b: u32 = I32]
+    [a: u32 = I32, b: u64 = I64]
+    [a: u64 = I64, b: u32 = I32]
+    [a: u32 = I32, b: u32 = I32, c: u32 = I32]
+    [a: u32 = I32, b: u64 = I64, c: u32 = I32]
+    [a: u32 = I32, b: u32 = I32, c: u32 = I32, d: u32 = I32]
+    [a: u32 = I32, b: u32 = I32, c: u64 = I64, d: u32 = I32]
+    [a: u32 = I32, b: u32 = I32, c: u32 = I32, d: u32 = I32, e: u32 = I32]
+    [a: u32 = I32, b: u32 = I32, c: u32 = I32, d: u32 = I32, e: u32 = I32, f: u32 = I32]
+}
+
+/// An `i32` of its flat value.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is zero")]
+const fn low(bits: Flat) -> u32 {
+    bits as u32
+}
+
+/// A guest calls a lowered function. Gives the flat result, 0 if there is none.
+#[inline(never)]
+fn enter<T: Host>(
+    mut caller: Caller<'_, T>,
+    lowered: &Arc<Lowered<T>>,
+    args: &[Flat],
+) -> Result<Flat, wasmi::Error> {
+    if !caller.data().state().instance(lowered.side.instance)?.may_leave {
+        return Err(Trap::CannotLeave.into());
+    }
+    match &*lowered.function {
+        Function::Lifted(_) => {
+            let args = FlatValues::try_from(args)?;
+            Err(suspend(&mut caller, Request::Call { lowered: lowered.clone(), args }))
+        }
+        Function::Host(function) => call_host(&mut caller, lowered, function, args),
+    }
+}
+
+/// What has come of a host function.
+enum Answer<T> {
+    /// Its result, lowered.
+    Lowered(Flat),
+    /// Its result, for which the guest has to allocate.
+    Lowering(Lowering),
+    Waits(Repeat<T>),
+}
+
+#[inline]
 fn call_host<T: Host>(
     caller: &mut Caller<'_, T>,
     lowered: &Arc<Lowered<T>>,
     function: &HostFunction<T>,
-    args: FlatValues,
-    results: &mut [Val],
-) -> Result<(), wasmi::Error> {
-    let side = lowered.side();
+    args: &[Flat],
+) -> Result<Flat, wasmi::Error> {
+    let (side, ty) = (&lowered.side, &*lowered.ty);
     let mut lent = Vec::new();
-    let called = side.with_memory(&mut *caller, |memory, data| {
-        let mut lifting = Lifting::params(&lowered.ty, &args).with_budget(data.value_budget());
-        let mut params = lowered.ty.params.iter();
+    let answer = side.with_memory(&mut *caller, |memory, data| {
+        let mut lifting = Lifting::params(ty, args);
+        if !ty.scalar_params() {
+            lifting = lifting.with_budget(data.value_budget());
+        }
+        let mut params = ty.params().iter();
         let waker = data.waker().clone();
         let mut next = |data: &mut T| {
             let (_, ty) = params.next().ok_or(Trap::OutOfBounds)?;
-            side.lift(memory, data, &mut lifting, ty, &mut lent)
+            lifting.scalar(ty).unwrap_or_else(|| side.lift(memory, data, &mut lifting, ty, &mut lent))
         };
         let mut call = Call { data, task: Context::from_waker(&waker), repeated: false };
-        function.enter(&mut call, &mut next, &lowered.ty)
+        let result = match function.enter(&mut call, &mut next, ty)? {
+            Called::Ready(result) => result,
+            Called::Waits(repeat) => return Ok(Answer::Waits(repeat)),
+        };
+        side.give_back(data, &lent)?;
+        if !ty.result_needs_realloc() {
+            let flat = side.lower_result(memory, data, &result, ty, args)?;
+            return Ok(Answer::Lowered(flat.unwrap_or(0)));
+        }
+        let lowering = Lowering::result(result, &lowered.ty, side.options.encoding, args)?;
+        if lowering.next().is_some() {
+            return Ok(Answer::Lowering(lowering));
+        }
+        let mut flat = FlatValues::new();
+        side.finish(memory, data, lowering, 0, &mut flat)?;
+        Ok::<_, wasmi::Error>(Answer::Lowered(flat.first().copied().unwrap_or(0)))
     })?;
-    let result = match called {
-        Called::Ready(result) => result,
-        Called::Waits(repeat) => {
-            return Err(suspend(caller, Request::Wait { lowered: lowered.clone(), args, lent, repeat }));
+    let request = match answer {
+        Answer::Lowered(flat) => {
+            T::after_call(caller);
+            return Ok(flat);
+        }
+        Answer::Lowering(lowering) => {
+            T::after_call(caller);
+            Request::Return { lowered: lowered.clone(), lowering }
+        }
+        Answer::Waits(repeat) => {
+            Request::Wait { lowered: lowered.clone(), args: FlatValues::try_from(args)?, lent, repeat }
         }
     };
-    side.give_back(caller.data_mut(), &lent)?;
-    T::after_call(caller);
-    let lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, &args)?;
-    if lowering.next().is_some() {
-        return Err(suspend(
-            caller,
-            Request::Return { lowered: lowered.clone(), args, result: lowering.into_result() },
-        ));
-    }
-    let mut flat = FlatValues::default();
-    side.with_memory(caller, |memory, data| side.finish(memory, data, lowering, 0, &mut flat))?;
-    if let (Some(slot), Some(value)) = (results.first_mut(), core_result(&lowered.ty, &flat)) {
-        *slot = value;
-    }
-    Ok(())
+    Err(suspend(caller, request))
 }
 
 /// `canon resource.new`.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Trap, Value,
-    abi::{FlatValues, LiftContext, Lifting, LowerContext, Lowering, StringEncoding},
+    abi::{self, Flat, FlatValues, LiftContext, Lifting, LowerContext, Lowering, StringEncoding},
     evaluation::Function,
     handles::ResourceId,
     host::{Call, Host, Repeat},
@@ -31,16 +31,18 @@ pub(crate) struct CoreOptions {
 pub(crate) struct Lifted {
     pub function: Func,
     pub ty: Arc<FunctionType>,
-    pub options: CoreOptions,
-    pub instance: InstanceIndex,
+    /// Who implements it.
+    pub side: Side,
 }
 
 /// A component function as a core function.
 pub(crate) struct Lowered<T> {
     pub function: Arc<Function<T>>,
     pub ty: Arc<FunctionType>,
-    pub options: CoreOptions,
-    pub instance: InstanceIndex,
+    /// Who calls it.
+    pub side: Side,
+    /// Whether its calls can be [passed on](Passing).
+    pub passes: bool,
 }
 
 /// One side of a call: the instance whose values are lifted or lowered.
@@ -51,8 +53,14 @@ pub(crate) struct Side {
 }
 
 impl<T> Lowered<T> {
-    pub(crate) fn side(&self) -> Side {
-        Side { instance: self.instance, options: self.options }
+    pub(crate) fn new(function: Arc<Function<T>>, ty: Arc<FunctionType>, side: Side) -> Self {
+        let passes = match &*function {
+            Function::Lifted(lifted) => {
+                lifted.side.options.post_return.is_none() && lifted.ty == ty && ty.only_scalars()
+            }
+            Function::Host(_) => false,
+        };
+        Self { function, ty, side, passes }
     }
 }
 
@@ -105,6 +113,31 @@ impl Side {
         task: u64,
         flat: &mut FlatValues,
     ) -> Result<(), Trap> {
+        self.lowering(memory, data, task, |context| lowering.finish(context, flat))
+    }
+
+    /// Lowers the result of a host function into this instance, which has called it with `args`: a result that needs no
+    /// memory to be allocated.
+    #[inline]
+    pub(crate) fn lower_result<T: Host>(
+        &self,
+        memory: &mut [u8],
+        data: &mut T,
+        result: &Option<Value>,
+        ty: &FunctionType,
+        args: &[Flat],
+    ) -> Result<Option<Flat>, Trap> {
+        self.lowering(memory, data, 0, |context| abi::lower_result(context, result, ty, args))
+    }
+
+    #[inline]
+    fn lowering<T: Host, R>(
+        &self,
+        memory: &mut [u8],
+        data: &mut T,
+        task: u64,
+        lower: impl FnOnce(&mut LowerContext<'_>) -> Result<R, Trap>,
+    ) -> Result<R, Trap> {
         let state = data.state_mut();
         let (instance, resources) = state.instance_and_resources(self.instance)?;
         let implements = |id: ResourceId| match resources.get(id.0 as usize) {
@@ -120,12 +153,12 @@ impl Side {
             task,
             borrows: &mut borrows,
         };
-        let finished = lowering.finish(&mut context, flat);
+        let lowered = lower(&mut context);
         if borrows > 0 {
             let count = state.borrows.entry(task).or_insert(0);
             *count = count.saturating_add(borrows);
         }
-        finished
+        lowered
     }
 
     /// Ends the loan of handles to a call.
@@ -192,7 +225,7 @@ pub(crate) enum Caller<T> {
 impl<T> Caller<T> {
     fn instance(&self) -> Option<InstanceIndex> {
         match self {
-            Self::Guest { lowered, .. } => Some(lowered.instance),
+            Self::Guest { lowered, .. } => Some(lowered.side.instance),
             Self::Host => None,
         }
     }
@@ -224,10 +257,10 @@ impl<T: Host> Calling<T> {
     ) -> Result<Self, Trap> {
         let Function::Lifted(lifted) = &*function else { return Err(Trap::CannotEnter) };
         let state = store.data_mut().state_mut();
-        state.enter_call(lifted.instance, caller.instance())?;
+        state.enter_call(lifted.side.instance, caller.instance())?;
         let task = state.new_task();
-        let lowering = Lowering::params(args, &lifted.ty, lifted.options.encoding)?;
-        let stage = Stage::Lowering(Storing::new(lifted.side(), task, lowering));
+        let lowering = Lowering::params(args, &lifted.ty, lifted.side.options.encoding)?;
+        let stage = Stage::Lowering(Storing::new(lifted.side, task, lowering));
         Ok(Self { function, caller, task, stage })
     }
 
@@ -239,7 +272,7 @@ impl<T: Host> Calling<T> {
     ) -> Result<Self, Trap> {
         let mut lent = Vec::new();
         let mut lifting = Lifting::params(&lowered.ty, &args).with_budget(store.data().value_budget());
-        let side = lowered.side();
+        let side = lowered.side;
         let values = side.with_memory(&mut *store, |memory, data| {
             let params = lowered.ty.params.iter();
             params
@@ -260,11 +293,10 @@ impl<T: Host> Calling<T> {
         loop {
             match &mut self.stage {
                 Stage::Lowering(storing) => match storing.advance(store, input.take())? {
-                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args)),
+                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args, 1)),
                     Stored::Done(flat) => {
                         self.stage = Stage::Running;
-                        let types = lifted.ty.lifted().params.as_slice();
-                        return Ok(Advance::call_flat(lifted.function, &flat, types));
+                        return Ok(lifted.call(&flat));
                     }
                 },
                 Stage::Running => {
@@ -273,8 +305,8 @@ impl<T: Host> Calling<T> {
                     match &self.caller {
                         Caller::Guest { lowered, args, .. } => {
                             let lowering =
-                                Lowering::result(result, &lowered.ty, lowered.options.encoding, args)?;
-                            self.stage = Stage::Returning(Storing::new(lowered.side(), 0, lowering), core);
+                                Lowering::result(result, &lowered.ty, lowered.side.options.encoding, args)?;
+                            self.stage = Stage::Returning(Storing::new(lowered.side, 0, lowering), core);
                         }
                         Caller::Host => {
                             if let Some(call) = self.post_return(store, lifted, result, core, None)? {
@@ -284,11 +316,11 @@ impl<T: Host> Calling<T> {
                     }
                 }
                 Stage::Returning(storing, core) => match storing.advance(store, input.take())? {
-                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args)),
+                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args, 1)),
                     Stored::Done(flat) => {
                         let core = core.take();
                         let returned = match &self.caller {
-                            Caller::Guest { lowered, .. } => core_result(&lowered.ty, &flat),
+                            Caller::Guest { lowered, .. } => core_result(&lowered.ty, flat.first().copied()),
                             Caller::Host => None,
                         };
                         if let Some(call) = self.post_return(store, lifted, None, core, returned)? {
@@ -299,11 +331,11 @@ impl<T: Host> Calling<T> {
                 Stage::PostReturn(result, returned) => {
                     let (result, returned) = (result.take(), returned.take());
                     let state = store.data_mut().state_mut();
-                    state.instance_mut(lifted.instance)?.may_leave = true;
-                    state.leave(lifted.instance, self.caller.instance())?;
+                    state.instance_mut(lifted.side.instance)?.may_leave = true;
+                    state.leave(lifted.side.instance, self.caller.instance())?;
                     return Ok(match &self.caller {
                         Caller::Guest { lowered, lent, .. } => {
-                            lowered.side().give_back(store.data_mut(), lent)?;
+                            lowered.side.give_back(store.data_mut(), lent)?;
                             Advance::Return(Input::Core(returned))
                         }
                         Caller::Host => Advance::Return(Input::Value(result)),
@@ -315,7 +347,7 @@ impl<T: Host> Calling<T> {
 
     fn lift_result(&self, store: &mut Store<T>, core: Option<Val>) -> Result<Option<Value>, Trap> {
         let Function::Lifted(lifted) = &*self.function else { return Err(Trap::CannotEnter) };
-        let side = lifted.side();
+        let side = lifted.side;
         let result = match &lifted.ty.result {
             Some(ty) => {
                 let mut flat = FlatValues::default();
@@ -344,27 +376,76 @@ impl<T: Host> Calling<T> {
         returned: Option<Val>,
     ) -> Result<Option<Advance<T>>, Trap> {
         self.stage = Stage::PostReturn(result, returned);
-        let Some(function) = lifted.options.post_return else { return Ok(None) };
-        store.data_mut().state_mut().instance_mut(lifted.instance)?.may_leave = false;
-        Ok(Some(Advance::call(function, core.as_slice())))
+        let Some(function) = lifted.side.options.post_return else { return Ok(None) };
+        store.data_mut().state_mut().instance_mut(lifted.side.instance)?.may_leave = false;
+        Ok(Some(Advance::call(function, core.as_slice(), 0)))
     }
 }
 
 impl Lifted {
-    fn side(&self) -> Side {
-        Side { instance: self.instance, options: self.options }
+    /// The core call of it.
+    fn call<T>(&self, flat: &[Flat]) -> Advance<T> {
+        let signature = self.ty.lifted();
+        let args = flat.iter().zip(signature.params.as_slice());
+        Advance::Call {
+            function: self.function,
+            args: args.map(|(bits, ty)| core_value(*bits, *ty)).collect(),
+            results: signature.results.len(),
+        }
     }
+}
+
+/// A call of another component with nothing but scalars: no memory, no handles, no `post-return`, so all that there is to do
+/// is to pass the flat values on.
+pub(crate) struct Passing<T>(Arc<Lowered<T>>);
+
+impl<T: Host> Passing<T> {
+    /// Begins a call that [can be](Lowered::passes) passed on.
+    #[inline]
+    pub(crate) fn new(
+        store: &mut Store<T>,
+        lowered: Arc<Lowered<T>>,
+        args: &[Flat],
+    ) -> Result<(Self, Advance<T>), Trap> {
+        let Function::Lifted(lifted) = &*lowered.function else { return Err(Trap::CannotEnter) };
+        let mut flat = FlatValues::new();
+        for (bits, (_, ty)) in args.iter().zip(lowered.ty.params()) {
+            flat.push(normal(*bits, ty)?)?;
+        }
+        store.data_mut().state_mut().enter_call(lifted.side.instance, Some(lowered.side.instance))?;
+        let call = lifted.call(&flat);
+        Ok((Self(lowered), call))
+    }
+
+    /// Ends it with what the core function has returned.
+    #[inline]
+    pub(crate) fn finish(&self, store: &mut Store<T>, returned: Option<Val>) -> Result<Advance<T>, Trap> {
+        let Self(lowered) = self;
+        let Function::Lifted(lifted) = &*lowered.function else { return Err(Trap::CannotEnter) };
+        let result = match (&returned, lowered.ty.result()) {
+            (Some(value), Some(ty)) => Some(normal(flat_value(value), ty)?),
+            _ => None,
+        };
+        store.data_mut().state_mut().leave(lifted.side.instance, Some(lowered.side.instance))?;
+        Ok(Advance::Return(Input::Core(core_result(&lowered.ty, result))))
+    }
+}
+
+/// The bits that a scalar is lowered to when these bits are lifted.
+#[inline]
+fn normal(bits: Flat, ty: &Type) -> Result<Flat, Trap> {
+    ty.scalar().and_then(|scalar| scalar.normal(bits)).ok_or(Trap::InvalidChar)
 }
 
 /// A call of the host that waits, or whose result needs memory of the guest.
 pub(crate) struct Hosted<T> {
     lowered: Arc<Lowered<T>>,
-    args: FlatValues,
     stage: HostStage<T>,
 }
 
 enum HostStage<T> {
-    Waiting(Repeat<T>, Vec<u32>),
+    /// Called again with these flat arguments, and handles lent to it.
+    Waiting(Repeat<T>, FlatValues, Vec<u32>),
     Returning(Storing),
 }
 
@@ -375,17 +456,12 @@ impl<T: Host> Hosted<T> {
         lent: Vec<u32>,
         repeat: Repeat<T>,
     ) -> Self {
-        Self { lowered, args, stage: HostStage::Waiting(repeat, lent) }
+        Self { lowered, stage: HostStage::Waiting(repeat, args, lent) }
     }
 
-    pub(crate) fn returning(
-        lowered: Arc<Lowered<T>>,
-        args: FlatValues,
-        result: Option<Value>,
-    ) -> Result<Self, Trap> {
-        let lowering = Lowering::result(result, &lowered.ty, lowered.options.encoding, &args)?;
-        let stage = HostStage::Returning(Storing::new(lowered.side(), 0, lowering));
-        Ok(Self { lowered, args, stage })
+    pub(crate) fn returning(lowered: Arc<Lowered<T>>, lowering: Lowering) -> Self {
+        let stage = HostStage::Returning(Storing::new(lowered.side, 0, lowering));
+        Self { lowered, stage }
     }
 
     pub(crate) fn advance(
@@ -394,20 +470,22 @@ impl<T: Host> Hosted<T> {
         task: &mut Context<'_>,
         input: Option<Val>,
     ) -> Result<Advance<T>, wasmi::Error> {
-        if let HostStage::Waiting(repeat, lent) = &mut self.stage {
+        if let HostStage::Waiting(repeat, args, lent) = &mut self.stage {
             let mut call =
                 Call { data: store.data_mut(), task: Context::from_waker(task.waker()), repeated: true };
             let Poll::Ready(result) = repeat(&mut call) else { return Ok(Advance::Wait) };
             let result = result?;
-            self.lowered.side().give_back(store.data_mut(), lent)?;
+            self.lowered.side.give_back(store.data_mut(), lent)?;
             let lowering =
-                Lowering::result(result, &self.lowered.ty, self.lowered.options.encoding, &self.args)?;
-            self.stage = HostStage::Returning(Storing::new(self.lowered.side(), 0, lowering));
+                Lowering::result(result, &self.lowered.ty, self.lowered.side.options.encoding, args)?;
+            self.stage = HostStage::Returning(Storing::new(self.lowered.side, 0, lowering));
         }
         let HostStage::Returning(storing) = &mut self.stage else { return Ok(Advance::Wait) };
         Ok(match storing.advance(store, input)? {
-            Stored::Realloc(function, args) => Advance::call(function, &args),
-            Stored::Done(flat) => Advance::Return(Input::Core(core_result(&self.lowered.ty, &flat))),
+            Stored::Realloc(function, args) => Advance::call(function, &args, 1),
+            Stored::Done(flat) => {
+                Advance::Return(Input::Core(core_result(&self.lowered.ty, flat.first().copied())))
+            }
         })
     }
 }
@@ -433,7 +511,7 @@ impl Destroying {
 
     pub(crate) fn advance<T: Host>(&mut self, store: &mut Store<T>) -> Result<Advance<T>, Trap> {
         if let Some((destructor, rep)) = self.destructor.take() {
-            return Ok(Advance::call(destructor, &[Val::I32(rep.cast_signed())]));
+            return Ok(Advance::call(destructor, &[Val::I32(rep.cast_signed())], 0));
         }
         store.data_mut().state_mut().leave(self.instance, Some(self.caller))?;
         Ok(Advance::Return(Input::Core(None)))
@@ -463,7 +541,8 @@ pub(crate) fn core_value(bits: u64, ty: CoreType) -> Val {
 }
 
 /// What a lowered function returns to the guest.
-pub(crate) fn core_result(ty: &FunctionType, flat: &FlatValues) -> Option<Val> {
-    let (bits, ty) = flat.as_slice().first().zip(ty.lowered().results.as_slice().first())?;
-    Some(core_value(*bits, *ty))
+#[inline]
+pub(crate) fn core_result(ty: &FunctionType, flat: Option<Flat>) -> Option<Val> {
+    let (bits, ty) = flat.zip(ty.lowered().results.as_slice().first())?;
+    Some(core_value(bits, *ty))
 }

@@ -13,14 +13,13 @@ pub use state::State;
 
 use crate::{
     Trap, Value,
-    abi::FlatValues,
     evaluation::{Closure, Evaluated, Evaluation, Function, InstanceValue, Item},
     host::Host,
     link::Linked,
-    types::{CoreType, FunctionType, MAX_FLAT},
+    types::FunctionType,
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
-use call::{Caller, Calling, Destroying, Hosted, core_value};
+use call::{Caller, Calling, Destroying, Hosted, Passing};
 use core::{fmt, mem, task::Context};
 use state::Request;
 use wasmi::{
@@ -77,6 +76,7 @@ pub(crate) enum Input<T> {
 enum Frame<T> {
     Evaluation(Box<Evaluation<T>>),
     Calling(Box<Calling<T>>),
+    Passing(Passing<T>),
     Hosted(Box<Hosted<T>>),
     Destroying(Destroying),
     Core(Core),
@@ -91,35 +91,62 @@ enum Core {
     Direct,
 }
 
+/// The arguments of a core call: a few are kept in place.
+pub(crate) enum Args {
+    Few([Val; Self::FEW], usize),
+    Many(Vec<Val>),
+}
+
+impl Args {
+    /// As many as `realloc` has.
+    const FEW: usize = 4;
+
+    fn as_slice(&self) -> &[Val] {
+        match self {
+            Self::Few(args, len) => args.get(..*len).unwrap_or(args),
+            Self::Many(args) => args,
+        }
+    }
+}
+
+impl FromIterator<Val> for Args {
+    #[inline]
+    fn from_iter<I: IntoIterator<Item = Val>>(args: I) -> Self {
+        let mut args = args.into_iter();
+        let mut few = [const { Val::I32(0) }; Self::FEW];
+        let mut len = 0;
+        for slot in &mut few {
+            let Some(arg) = args.next() else { return Self::Few(few, len) };
+            *slot = arg;
+            len += 1;
+        }
+        match args.next() {
+            Some(fifth) => Self::Many(few.into_iter().chain([fifth]).chain(args).collect()),
+            None => Self::Few(few, len),
+        }
+    }
+}
+
 /// What a frame wants next.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and never kept")]
 pub(crate) enum Advance<T> {
     Call {
         function: Func,
-        args: [Val; MAX_FLAT],
-        len: usize,
+        args: Args,
+        /// How many results it has: none or one.
+        results: usize,
     },
     Nested(Box<Evaluation<T>>),
     /// It is done, and this is for the frame below.
     Return(Input<T>),
     Wait,
+    OutOfFuel(u64),
+    /// Nothing but its next turn.
+    Again,
 }
 
 impl<T> Advance<T> {
-    pub(crate) fn call(function: Func, values: &[Val]) -> Self {
-        let mut args = [const { Val::I32(0) }; MAX_FLAT];
-        for (slot, value) in args.iter_mut().zip(values) {
-            *slot = value.clone();
-        }
-        Self::Call { function, args, len: values.len() }
-    }
-
-    pub(crate) fn call_flat(function: Func, flat: &FlatValues, types: &[CoreType]) -> Self {
-        let mut args = [const { Val::I32(0) }; MAX_FLAT];
-        for (slot, (bits, ty)) in args.iter_mut().zip(flat.as_slice().iter().zip(types)) {
-            *slot = core_value(*bits, *ty);
-        }
-        Self::Call { function, args, len: types.len() }
+    pub(crate) fn call(function: Func, args: &[Val], results: usize) -> Self {
+        Self::Call { function, args: args.iter().cloned().collect(), results }
     }
 }
 
@@ -195,88 +222,20 @@ impl<T: Host> Execution<T> {
     }
 
     fn run_frames(&mut self, store: &mut Store<T>, task: &mut Context<'_>) -> Result<Progress, wasmi::Error> {
-        while let Some(frame) = self.stack.pop() {
-            let input = mem::replace(&mut self.input, Input::Nothing);
-            if self.stack.len() >= DEPTH_MAX {
-                return Err(Trap::Limit("nested calls between components").into());
+        while !self.stack.is_empty() {
+            let mut advance = self.advance(store, task)?;
+            while let Advance::Call { function, args, results } = advance {
+                advance = self.call_core(store, function, &args, results)?;
             }
-            let advance = match frame {
-                Frame::Core(core) => {
-                    if let Some(needed) = self.resume(store, core, input)? {
-                        return Ok(Progress::OutOfFuel(needed));
-                    }
-                    continue;
-                }
-                Frame::Evaluation(mut evaluation) => {
-                    let nested = match input {
-                        Input::Instance(instance) => Some(instance),
-                        _ => None,
-                    };
-                    let evaluated = evaluation.advance(store, nested)?;
-                    if !matches!(evaluated, Evaluated::Done(_)) {
-                        self.stack.push(Frame::Evaluation(evaluation));
-                    }
-                    match evaluated {
-                        Evaluated::Fuel => match store.get_fuel() {
-                            Ok(fuel) if fuel < EVALUATION_FUEL => {
-                                return Ok(Progress::OutOfFuel(EVALUATION_FUEL));
-                            }
-                            Ok(fuel) => {
-                                store.set_fuel(fuel.saturating_sub(EVALUATION_FUEL))?;
-                                continue;
-                            }
-                            // The store is not metered.
-                            Err(_) => continue,
-                        },
-                        Evaluated::Start(function) => Advance::call(function, &[]),
-                        Evaluated::Nested(nested) => Advance::Nested(nested),
-                        Evaluated::Done(instance) => Advance::Return(Input::Instance(instance)),
-                    }
-                }
-                Frame::Calling(mut calling) => {
-                    let advance = calling.advance(store, core(input))?;
-                    if !matches!(advance, Advance::Return(_)) {
-                        self.stack.push(Frame::Calling(calling));
-                    }
-                    advance
-                }
-                Frame::Hosted(mut hosted) => {
-                    let advance = hosted.advance(store, task, core(input))?;
-                    if !matches!(advance, Advance::Return(_)) {
-                        self.stack.push(Frame::Hosted(hosted));
-                    }
-                    advance
-                }
-                Frame::Destroying(mut destroying) => {
-                    let advance = destroying.advance(store)?;
-                    if !matches!(advance, Advance::Return(_)) {
-                        self.stack.push(Frame::Destroying(destroying));
-                    }
-                    advance
-                }
-            };
             match advance {
+                Advance::Call { .. } | Advance::Again => {}
                 Advance::Wait => return Ok(Progress::Waiting),
-                Advance::Nested(evaluation) => self.stack.push(Frame::Evaluation(evaluation)),
-                Advance::Return(output) => self.input = output,
-                Advance::Call { function, args, len } => {
-                    let args = args.get(..len).unwrap_or(&args);
-                    let count = function.ty(&*store).results().len();
-                    let mut results = [Val::I32(0)];
-                    let results = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
-                    let called = match function.call_resumable(&mut *store, args, results) {
-                        Err(error) if error.downcast_ref::<Suspended>().is_some() => {
-                            self.stack.push(Frame::Core(Core::Direct));
-                            let frame = self.requested(store)?;
-                            self.stack.push(frame);
-                            continue;
-                        }
-                        called => called?,
-                    };
-                    let result = results.first().cloned();
-                    if let Some(needed) = self.called(store, called, count, result)? {
-                        return Ok(Progress::OutOfFuel(needed));
-                    }
+                Advance::OutOfFuel(needed) => return Ok(Progress::OutOfFuel(needed)),
+                Advance::Nested(evaluation) => self.push(Frame::Evaluation(evaluation))?,
+                Advance::Return(output) => {
+                    // In place: no frame is moved for it.
+                    self.stack.truncate(self.stack.len().saturating_sub(1));
+                    self.input = output;
                 }
             }
         }
@@ -287,80 +246,143 @@ impl<T: Host> Execution<T> {
         Ok(Progress::Done)
     }
 
-    /// Goes on with a core call. Gives the fuel that it needs if that has run out.
-    fn resume(
+    fn push(&mut self, frame: Frame<T>) -> Result<(), Trap> {
+        if self.stack.len() >= DEPTH_MAX {
+            return Err(Trap::Limit("nested calls between components"));
+        }
+        self.stack.push(frame);
+        Ok(())
+    }
+
+    /// Advances the frame on top.
+    fn advance(&mut self, store: &mut Store<T>, task: &mut Context<'_>) -> Result<Advance<T>, wasmi::Error> {
+        let input = mem::replace(&mut self.input, Input::Nothing);
+        Ok(match self.stack.last_mut() {
+            Some(Frame::Core(_)) => self.resume(store, input)?,
+            Some(Frame::Passing(passing)) => passing.finish(store, core(input))?,
+            Some(Frame::Calling(calling)) => calling.advance(store, core(input))?,
+            Some(Frame::Hosted(hosted)) => hosted.advance(store, task, core(input))?,
+            Some(Frame::Destroying(destroying)) => destroying.advance(store)?,
+            Some(Frame::Evaluation(evaluation)) => {
+                let nested = match input {
+                    Input::Instance(instance) => Some(instance),
+                    _ => None,
+                };
+                match evaluation.advance(store, nested)? {
+                    Evaluated::Fuel => match store.get_fuel() {
+                        Ok(fuel) if fuel < EVALUATION_FUEL => Advance::OutOfFuel(EVALUATION_FUEL),
+                        Ok(fuel) => {
+                            store.set_fuel(fuel.saturating_sub(EVALUATION_FUEL))?;
+                            Advance::Again
+                        }
+                        // The store is not metered.
+                        Err(_) => Advance::Again,
+                    },
+                    Evaluated::Start(function) => Advance::call(function, &[], 0),
+                    Evaluated::Nested(nested) => Advance::Nested(nested),
+                    Evaluated::Done(instance) => Advance::Return(Input::Instance(instance)),
+                }
+            }
+            None => Advance::Again,
+        })
+    }
+
+    /// Begins a core call.
+    #[inline]
+    fn call_core(
         &mut self,
         store: &mut Store<T>,
-        call: Core,
-        input: Input<T>,
-    ) -> Result<Option<u64>, wasmi::Error> {
+        function: Func,
+        args: &Args,
+        count: usize,
+    ) -> Result<Advance<T>, wasmi::Error> {
         let mut results = [Val::I32(0)];
-        let (called, count) = match call {
-            Core::Suspended(call, count) => {
+        let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
+        match function.call_resumable(&mut *store, args.as_slice(), slots) {
+            Err(error) if error.downcast_ref::<Suspended>().is_some() => {
+                self.push(Frame::Core(Core::Direct))?;
+                self.requested(store)
+            }
+            called => self.called(store, called?, count, results),
+        }
+    }
+
+    /// Goes on with the core call on top.
+    #[inline]
+    fn resume(&mut self, store: &mut Store<T>, input: Input<T>) -> Result<Advance<T>, wasmi::Error> {
+        let mut results = [Val::I32(0)];
+        let (called, count) = match self.stack.pop() {
+            Some(Frame::Core(Core::Suspended(call, count))) => {
                 let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
                 (call.resume(&mut *store, core(input).as_slice(), slots)?, count)
             }
-            Core::OutOfFuel(call, count) => {
+            Some(Frame::Core(Core::OutOfFuel(call, count))) => {
                 let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
                 (call.resume(&mut *store, slots)?, count)
             }
-            Core::Direct => {
+            _ => {
                 self.input = input;
-                return Ok(None);
+                return Ok(Advance::Again);
             }
         };
-        let result = results.into_iter().take(count).next();
-        self.called(store, called, count, result)
+        self.called(store, called, count, results)
     }
 
     /// Looks at what has become of a core call.
+    #[inline]
     fn called(
         &mut self,
         store: &mut Store<T>,
         called: ResumableCall,
         count: usize,
-        result: Option<Val>,
-    ) -> Result<Option<u64>, wasmi::Error> {
+        results: [Val; 1],
+    ) -> Result<Advance<T>, wasmi::Error> {
         match called {
             ResumableCall::Finished => {
-                self.input = Input::Core(result);
-                Ok(None)
+                self.input = Input::Core(results.into_iter().take(count).next());
+                Ok(Advance::Again)
             }
             ResumableCall::OutOfFuel(call) => {
                 let needed = call.required_fuel();
-                self.stack.push(Frame::Core(Core::OutOfFuel(call, count)));
-                Ok(Some(needed))
+                self.push(Frame::Core(Core::OutOfFuel(call, count)))?;
+                Ok(Advance::OutOfFuel(needed))
             }
             ResumableCall::HostTrap(call) => {
                 if call.host_error().downcast_ref::<Suspended>().is_none() {
                     return Err(call.into_host_error());
                 }
-                self.stack.push(Frame::Core(Core::Suspended(call, count)));
-                let frame = self.requested(store)?;
-                self.stack.push(frame);
-                Ok(None)
+                self.push(Frame::Core(Core::Suspended(call, count)))?;
+                self.requested(store)
             }
         }
     }
 
-    /// The frame that does what the guest has asked for.
-    fn requested(&self, store: &mut Store<T>) -> Result<Frame<T>, wasmi::Error> {
+    /// Begins to do what the guest has asked for.
+    #[inline]
+    fn requested(&mut self, store: &mut Store<T>) -> Result<Advance<T>, wasmi::Error> {
         let request = store.data_mut().state_mut().request.take().ok_or(Trap::CannotLeave)?;
-        Ok(match request {
+        let frame = match request {
+            Request::Call { lowered, args } if lowered.passes => {
+                let (passing, call) = Passing::new(store, lowered, &args)?;
+                self.push(Frame::Passing(passing))?;
+                return Ok(call);
+            }
             Request::Call { lowered, args } => {
                 Frame::Calling(Box::new(Calling::from_guest(store, lowered, args)?))
             }
             Request::Wait { lowered, args, lent, repeat } => {
                 Frame::Hosted(Box::new(Hosted::waiting(lowered, args, lent, repeat)))
             }
-            Request::Return { lowered, args, result } => {
-                Frame::Hosted(Box::new(Hosted::returning(lowered, args, result)?))
+            Request::Return { lowered, lowering } => {
+                Frame::Hosted(Box::new(Hosted::returning(lowered, lowering)))
             }
             Request::Destroy { caller, instance, destructor, rep } => {
                 let state = store.data_mut().state_mut();
                 Frame::Destroying(Destroying::new(state, caller, instance, destructor, rep)?)
             }
-        })
+        };
+        self.push(frame)?;
+        Ok(Advance::Again)
     }
 }
 

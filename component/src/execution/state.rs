@@ -3,8 +3,8 @@
 
 use super::call::Lowered;
 use crate::{
-    Trap, Value,
-    abi::FlatValues,
+    Trap,
+    abi::{FlatValues, Lowering},
     error::InstantiationError,
     handles::{Handles, ResourceId},
     host::{Drop, Linker, Repeat},
@@ -50,7 +50,7 @@ pub(crate) enum Request<T> {
     /// It calls the host, which is not ready.
     Wait { lowered: Arc<Lowered<T>>, args: FlatValues, lent: Vec<u32>, repeat: Repeat<T> },
     /// It gets a result of the host's for which it has to allocate.
-    Return { lowered: Arc<Lowered<T>>, args: FlatValues, result: Option<Value> },
+    Return { lowered: Arc<Lowered<T>>, lowering: Lowering },
     /// It drops the last handle of another component's resource.
     Destroy { caller: InstanceIndex, instance: InstanceIndex, destructor: Func, rep: u32 },
 }

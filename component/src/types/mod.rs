@@ -261,6 +261,7 @@ pub struct FunctionType {
     result_layout: Layout,
     lifted: CoreSignature,
     lowered: CoreSignature,
+    scalar_params: bool,
 }
 
 impl FunctionType {
@@ -284,7 +285,9 @@ impl FunctionType {
             lowered.results = FlatTypes::NONE;
             lowered.params.push(CoreType::I32);
         }
-        Ok(Self { params, result, params_layout, result_layout, lifted, lowered })
+        let scalar_params =
+            params.len() <= MAX_FLAT_PARAMS && params.iter().all(|(_, ty)| ty.scalar().is_some());
+        Ok(Self { params, result, params_layout, result_layout, lifted, lowered, scalar_params })
     }
 
     /// Names and types of the parameters.
@@ -323,6 +326,17 @@ impl FunctionType {
     #[inline]
     pub fn result_needs_realloc(&self) -> bool {
         self.result_layout.needs_allocation
+    }
+
+    /// Whether all parameters are scalars, each of them a flat value.
+    #[inline]
+    pub(crate) fn scalar_params(&self) -> bool {
+        self.scalar_params
+    }
+
+    /// Whether it takes and gives nothing but scalars, each of them a flat value.
+    pub(crate) fn only_scalars(&self) -> bool {
+        self.scalar_params && self.result.as_ref().is_none_or(|ty| ty.scalar().is_some())
     }
 
     /// The core function that `canon lift` makes a component function of.

@@ -17,8 +17,9 @@ use rustix::{
 };
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Bytes of a listing that are asked for at once: a hundred entries or so, and any name fits.
-const LISTING: usize = 8192;
+/// Bytes of a listing that are asked for at once: a hundred entries or so, and any name fits. C libraries ask for as much, and what
+/// is read beyond that is read again for their next call.
+const LISTING: usize = 4096;
 
 /// A node that somebody holds.
 pub(super) struct HostNode {
