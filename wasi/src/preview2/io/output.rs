@@ -7,7 +7,10 @@ use super::{
 use crate::{Error, heap, io::OutputStream};
 use alloc::{format, sync::Arc, vec::Vec};
 use component::Trap;
-use core::task::{Context, Poll, Waker, ready};
+use core::{
+    mem,
+    task::{Context, Poll, Waker, ready},
+};
 use spin::{Mutex, MutexGuard};
 
 /// The resource `output-stream`. Those of stdout share what they write to, and so do those of stderr.
@@ -25,6 +28,8 @@ pub struct Outgoing {
     stream: Arc<dyn OutputStream>,
     /// What has failed is a file.
     pub(super) is_file: bool,
+    /// Bytes that were permitted and not written yet, of all streams together.
+    permits: usize,
     unwritten: Vec<u8>,
     /// Bytes of `unwritten` that have left.
     left: usize,
@@ -41,6 +46,10 @@ enum Status {
     Closed,
 }
 
+/// The most bytes that are permitted to all streams that share what they write to: what may have to be kept. Beyond it each still
+/// gets one, so that none waits for the others.
+pub const PERMITS_MAX: usize = 1 << 20;
+
 /// The most bytes of the functions that write and flush.
 const FLUSHED_MAX: usize = 4096;
 const ZEROES: [u8; FLUSHED_MAX] = [0; FLUSHED_MAX];
@@ -55,6 +64,7 @@ impl Output {
             outgoing: Arc::new(Mutex::new(Outgoing {
                 stream,
                 is_file: false,
+                permits: 0,
                 unwritten: Vec::new(),
                 left: 0,
                 flushing: false,
@@ -84,10 +94,18 @@ impl Output {
 
     /// How many bytes may be written now.
     pub fn check_write(&mut self) -> Result<u64, Failure> {
-        self.permit = 0;
-        let room = self.outgoing().room()?;
-        self.permit = room;
-        Ok(room as u64)
+        self.give_up_permit();
+        let mut outgoing = self.outgoing.lock();
+        // Many streams that share it may have permits, and all may use them.
+        let rest = PERMITS_MAX.saturating_sub(outgoing.permits).max(1);
+        self.permit = outgoing.room()?.min(rest);
+        outgoing.permits = outgoing.permits.saturating_add(self.permit);
+        Ok(self.permit as u64)
+    }
+
+    fn give_up_permit(&mut self) {
+        let mut outgoing = self.outgoing.lock();
+        outgoing.permits = outgoing.permits.saturating_sub(mem::take(&mut self.permit));
     }
 
     /// Writes what was permitted.
@@ -145,10 +163,12 @@ impl Output {
         again: bool,
         put: impl FnOnce(&mut Outgoing) -> Result<(), Failure>,
     ) -> Poll<Result<(), Failure>> {
+        if !again {
+            self.give_up_permit();
+        }
         let mut outgoing = self.outgoing.lock();
         outgoing.open()?;
         if !again {
-            self.permit = 0;
             put(&mut outgoing)?;
             outgoing.flushing = true;
         }
@@ -157,13 +177,15 @@ impl Output {
 
     /// Makes sure that so many bytes were permitted, and counts them.
     fn permitted(&mut self, len: u64) -> Result<(), Trap> {
-        let rest = usize::try_from(len).ok().and_then(|len| self.permit.checked_sub(len));
-        self.permit = rest.ok_or_else(|| {
+        let used = usize::try_from(len).ok().filter(|&len| len <= self.permit).ok_or_else(|| {
             let permit = self.permit;
             Trap::Host(format!(
                 "write of {len} bytes to an output-stream where check-write permitted {permit}"
             ))
         })?;
+        let mut outgoing = self.outgoing.lock();
+        outgoing.permits = outgoing.permits.saturating_sub(used);
+        self.permit = self.permit.saturating_sub(used);
         Ok(())
     }
 }
@@ -171,6 +193,7 @@ impl Output {
 /// What can still leave when the guest drops it leaves.
 impl Drop for Output {
     fn drop(&mut self) {
+        self.give_up_permit();
         let mut outgoing = self.outgoing();
         if !outgoing.unwritten.is_empty() {
             let _ = outgoing.poll_settled(&mut Context::from_waker(Waker::noop()));

@@ -155,6 +155,24 @@ fn a_permit_holds_when_somebody_else_takes_the_room() {
 }
 
 #[test]
+fn what_may_have_to_be_kept_is_bounded() {
+    let mut guest = guest();
+    guest.data.state.stdout = Output::new(Arc::new(crate::io::NullOutput));
+    let streams: Vec<_> = (0..50).map(|_| stdout(&mut guest)).collect();
+    let permitted = |guest: &mut Guest, stream| guest.call(check_write, (stream,)).unwrap();
+    let sum: u64 = streams.iter().map(|&stream| permitted(&mut guest, stream)).sum();
+    assert_eq!(sum, output::PERMITS_MAX as u64 + 50 - (output::PERMITS_MAX / TRANSFER_MAX) as u64);
+    assert_eq!(permitted(&mut guest, streams[49]), 1);
+    // A permit is free again when it is used, given up, or gone with its stream.
+    assert_eq!(guest.call(write, (streams[0], vec![0; TRANSFER_MAX])), Ok(()));
+    assert_eq!(permitted(&mut guest, streams[49]), TRANSFER_MAX as u64 - 33, "33 others have one each");
+    assert_eq!(guest.call(flush, (streams[1],)), Ok(()));
+    assert_eq!(permitted(&mut guest, streams[48]), TRANSFER_MAX as u64);
+    guest.drop::<Output>(streams[2].rep).unwrap();
+    assert_eq!(permitted(&mut guest, streams[47]), TRANSFER_MAX as u64);
+}
+
+#[test]
 fn a_blocking_write_waits_until_all_of_it_has_left() {
     let mut guest = guest();
     let stream = stdout(&mut guest);
