@@ -91,8 +91,8 @@ impl Incoming {
     /// `None` is the end.
     fn poll_stream(&self, task: &mut Context<'_>, len: usize) -> Poll<crate::Result<Option<Vec<u8>>>> {
         let mut len = len.min(TRANSFER_MAX);
-        if len == 0 || len > SHORT {
-            // Who asks for much does not get a large buffer for little.
+        if len == 0 || len > SHORT && !self.is_file {
+            // Who asks for much does not get a large buffer for little; but to ask how long a file is may take longer.
             let there = ready!(self.stream.poll_readable(task))?.bytes;
             if len == 0 {
                 return Poll::Ready(Ok((there > 0).then(Vec::new)));
