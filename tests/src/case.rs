@@ -43,7 +43,7 @@ pub struct Case {
     pub limit: Option<String>,
     /// Part of the message that it is refused with.
     pub refused: Option<String>,
-    /// Hosts that it does not run on, each with the reason.
+    /// Hosts that it does not run on, each with the reason; `p2` for all where the guest is a component.
     #[serde(default)]
     pub skip: BTreeMap<String, String>,
 }

@@ -3,9 +3,14 @@
 //! Rust guests are built by a cargo call of their own, C guests by clang with Debian's wasi-libc, WAT by the `wat` crate. All
 //! of it goes to `guests` in the target directory; what is there and made from the same source by the same command is
 //! not made again.
+//!
+//! Rust and C guests are built twice: as modules for preview 1, and as components for 0.2. Both must do the same, but for the
+//! exit code (0.2's is success or failure). What a guest asks of preview 1 by itself, as all of C's library does, the component asks
+//! of the adapter that Rust's linker puts in: where that does otherwise, or 0.2 has another error, there is a `NAME.p2.toml`.
 
 use std::{
     collections::hash_map::DefaultHasher,
+    ffi::OsString,
     fs,
     hash::{Hash, Hasher},
     path::{Path, PathBuf},
@@ -17,12 +22,51 @@ use std::{
 pub struct Guest {
     /// The source's name.
     pub name: String,
+    /// Which WASI it is built for.
+    pub wasi: Wasi,
     /// The module's bytes.
     pub wasm: Vec<u8>,
     /// The module as a file named `NAME.wasm`: `argv[0]` is its name.
     pub path: PathBuf,
     /// The expectation, if it has one.
     pub expectation: PathBuf,
+}
+
+impl Guest {
+    /// What tests call it: components have names of their own.
+    pub fn label(&self) -> String {
+        match self.wasi {
+            Wasi::Preview1 => self.name.clone(),
+            Wasi::Preview2 => format!("{}-p2", self.name),
+        }
+    }
+}
+
+/// The expectation beside a source; `NAME.p2.toml` for a component that ends otherwise than the module.
+fn expectation(source: &Path, wasi: Wasi) -> PathBuf {
+    let component = source.with_extension("p2.toml");
+    if wasi == Wasi::Preview2 && component.exists() { component } else { source.with_extension("toml") }
+}
+
+/// A version of WASI, and so of what a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wasi {
+    /// Preview 1, a module.
+    Preview1,
+    /// 0.2, a component.
+    Preview2,
+}
+
+impl Wasi {
+    const ALL: [Self; 2] = [Self::Preview1, Self::Preview2];
+
+    /// Rust's name for it.
+    const fn target(self) -> &'static str {
+        match self {
+            Self::Preview1 => "wasm32-wasip1",
+            Self::Preview2 => "wasm32-wasip2",
+        }
+    }
 }
 
 /// Where this package's sources are.
@@ -53,10 +97,14 @@ fn output() -> Result<PathBuf, String> {
 /// # Errors
 /// When a build fails, or a source has no expectation: a text that says which and why.
 pub fn build() -> Result<Vec<Guest>, String> {
-    let mut guests = rust()?;
-    for source in sources_in("guests/c", "c")? {
-        guests.push(c(&source)?);
+    let mut guests = vec![];
+    for wasi in Wasi::ALL {
+        guests.extend(rust(wasi)?);
+        for source in sources_in("guests/c", "c")? {
+            guests.push(c(&source, wasi)?);
+        }
     }
+    guests.push(pair()?);
     for source in sources_in("wat", "wat")? {
         let text = fs::read_to_string(&source).map_err(|error| format!("{}: {error}", source.display()))?;
         guests.push(wat(&name_of(&source), &text, &source.with_extension("toml"))?);
@@ -69,9 +117,9 @@ pub fn build() -> Result<Vec<Guest>, String> {
             ));
         }
     }
-    guests.sort_by(|a, b| a.name.cmp(&b.name));
-    if let Some(pair) = guests.windows(2).find(|pair| pair[0].name == pair[1].name) {
-        return Err(format!("two guests are called {}", pair[0].name));
+    guests.sort_by_key(Guest::label);
+    if let Some(pair) = guests.windows(2).find(|pair| pair[0].label() == pair[1].label()) {
+        return Err(format!("two guests are called {}", pair[0].label()));
     }
     Ok(guests)
 }
@@ -94,7 +142,7 @@ pub fn binary(name: &str, wasm: Vec<u8>, expectation: &Path) -> Result<Guest, St
     if fs::read(&path).ok().as_ref() != Some(&wasm) {
         write_whole(&path, &wasm)?;
     }
-    Ok(Guest { name: name.into(), wasm, path, expectation: expectation.into() })
+    Ok(Guest { name: name.into(), wasi: Wasi::Preview1, wasm, path, expectation: expectation.into() })
 }
 
 /// A guest that is a file already.
@@ -103,7 +151,8 @@ pub fn binary(name: &str, wasm: Vec<u8>, expectation: &Path) -> Result<Guest, St
 /// When the file cannot be read.
 pub fn file(path: &Path) -> Result<Guest, String> {
     let wasm = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Guest { name: name_of(path), wasm, path: path.into(), expectation: PathBuf::new() })
+    let (wasi, expectation) = (Wasi::Preview1, PathBuf::new());
+    Ok(Guest { name: name_of(path), wasi, wasm, path: path.into(), expectation })
 }
 
 /// Cargo, for what is built for another target: what the outer cargo was told about its own is none of its business.
@@ -115,43 +164,81 @@ pub fn cargo() -> Command {
     cargo
 }
 
-fn rust() -> Result<Vec<Guest>, String> {
-    let directory = sources().join("guests/rust");
-    let target = output()?.join("rust");
-    let mut cargo = cargo();
-    cargo
-        .current_dir(&directory)
-        .args(["build", "--quiet", "--release", "--locked", "--target", "wasm32-wasip1", "--target-dir"])
-        .arg(&target);
-    run(&mut cargo)?;
-    let modules = target.join("wasm32-wasip1/release");
+fn rust(wasi: Wasi) -> Result<Vec<Guest>, String> {
+    let modules = cargo_build("guests/rust", wasi)?;
     sources_in("guests/rust/src/bin", "rs")?
         .into_iter()
         .map(|source| {
             let guest = file(&modules.join(format!("{}.wasm", name_of(&source))))?;
-            Ok(Guest { expectation: source.with_extension("toml"), ..guest })
+            Ok(Guest { wasi, expectation: expectation(&source, wasi), ..guest })
         })
         .collect()
 }
 
-fn c(source: &Path) -> Result<Guest, String> {
-    const FLAGS: &[&str] = &["--target=wasm32-wasi", "-O1", "-Wall", "-Wextra", "-Werror"];
+/// Builds the workspace in `directory`; gives where its programs are.
+fn cargo_build(directory: &str, wasi: Wasi) -> Result<PathBuf, String> {
+    let directory = sources().join(directory);
+    let target = output()?.join(directory.file_name().unwrap_or_default());
+    let mut cargo = cargo();
+    cargo
+        .current_dir(&directory)
+        .args(["build", "--quiet", "--release", "--locked", "--target", wasi.target(), "--target-dir"])
+        .arg(&target);
+    run(&mut cargo)?;
+    Ok(target.join(wasi.target()).join("release"))
+}
+
+/// Two components as one: a program that calls what another component exports.
+fn pair() -> Result<Guest, String> {
+    let built = cargo_build("guests/pair", Wasi::Preview2)?;
+    let path = output()?.join("pair.wasm");
+    let unfinished = unfinished(&path)?;
+    let mut compose = cargo();
+    compose
+        .current_dir(sources().join("guests/pair"))
+        .args(["run", "--quiet", "--locked", "--package", "compose", "--target-dir"])
+        .arg(output()?.join("pair"))
+        .arg("--")
+        .args([built.join("provider.wasm"), built.join("consumer.wasm"), unfinished.clone()]);
+    run(&mut compose)?;
+    fs::rename(&unfinished, &path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let guest = file(&path)?;
+    Ok(Guest { wasi: Wasi::Preview2, expectation: sources().join("guests/pair/pair.toml"), ..guest })
+}
+
+fn c(source: &Path, wasi: Wasi) -> Result<Guest, String> {
+    let mut flags: Vec<OsString> =
+        ["--target=wasm32-wasi", "-O1", "-Wall", "-Wextra", "-Werror"].map(OsString::from).into();
+    if wasi == Wasi::Preview2 {
+        let mut linker = OsString::from("-fuse-ld=");
+        linker.push(component_linker()?);
+        flags.push(linker);
+    }
     let name = name_of(source);
     let text = fs::read(source).map_err(|error| format!("{}: {error}", source.display()))?;
     let mut hasher = DefaultHasher::new();
-    (&text, FLAGS).hash(&mut hasher);
+    (&text, &flags).hash(&mut hasher);
     let path = output()?.join("c").join(format!("{:016x}", hasher.finish())).join(format!("{name}.wasm"));
     if !path.exists() {
         let unfinished = unfinished(&path)?;
         let mut clang = Command::new("clang");
-        clang.args(FLAGS).arg(source).arg("-o").arg(&unfinished);
+        clang.args(&flags).arg(source).arg("-o").arg(&unfinished);
         run(&mut clang).map_err(|error| {
             format!("{error}\nC guests need: apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32")
         })?;
         fs::rename(&unfinished, &path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let guest = file(&path)?;
-    Ok(Guest { expectation: source.with_extension("toml"), ..guest })
+    Ok(Guest { wasi, expectation: expectation(source, wasi), ..guest })
+}
+
+/// The linker for components that comes with Rust, the adapter for preview 1 inside.
+fn component_linker() -> Result<PathBuf, String> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let output =
+        rustc.args(["--print", "target-libdir"]).output().map_err(|error| format!("{rustc:?}: {error}"))?;
+    let libraries = String::from_utf8_lossy(&output.stdout);
+    Ok(Path::new(libraries.trim_end()).with_file_name("bin").join("wasm-component-ld"))
 }
 
 fn name_of(path: &Path) -> String {

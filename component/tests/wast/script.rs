@@ -71,7 +71,7 @@ impl Script {
         let buffer = ParseBuffer::new(text).map_err(|error| with_text(error, text))?;
         let wast = parser::parse::<Wast<'_>>(&buffer).map_err(|error| with_text(error, text))?;
         let mut config = Config::default();
-        config.consume_fuel(true).compilation_mode(wasmi::CompilationMode::Eager);
+        config.consume_fuel(true).compilation_mode(wasmi::CompilationMode::Eager).wasm_tail_call(false);
         let mut script = Self {
             engine: Engine::new(&config),
             linker: host::linker(),

@@ -2,6 +2,9 @@
 //!
 //! `real --programs PATH [--hosted|--qemu] [FILTER]…` where PATH holds `hello_rs.wasm`, `sqlite3_shell.wasm`, …; a program that is
 //! not there is said to be missing and is no failure. The product's own tests do without.
+//!
+//! `python.wasm` is made by componentize-py of a program that prints `python` and its version, its arguments, its environment and how much
+//! there is on stdin, and writes `/t/python.txt`; `js.wasm` by componentize-js of one that prints the like.
 
 use sisal_tests::{
     bytes::Bytes,
@@ -186,21 +189,7 @@ fn checks() -> Vec<Check> {
     let sorted = numbers.concat();
 
     vec![
-        check(
-            "hello_c_zig",
-            &["7", "x"],
-            LINES,
-            7,
-            InOrder(&[
-                "hello from C argc=3",
-                "=7",
-                "=x",
-                "GREETING=hi",
-                "stdin[0]=a",
-                "stdin[1]=b",
-                "clock=ok",
-            ]),
-        ),
+        check("hello_c_zig", &["7", "x"], LINES, 7, InOrder(C_LINES)),
         with_files(check("hello_rs", &["7", "/t"], LINES, 7, InOrder(&["gone true"])), &[]),
         with_files(check("hello_go", &["7", "/t"], LINES, 7, InOrder(&["goroutines [0 1 4 9"])), &[]),
         check("hello_as", &[], LINES, 6, InOrder(&["sum 1291890006563070912"])),
@@ -238,8 +227,52 @@ fn checks() -> Vec<Check> {
             ),
             &[],
         ),
+        // Components for 0.2, whose exit code is 0 or 1.
+        check("hello_c_p2", &["7", "x"], LINES, 1, InOrder(C_LINES)),
+        check("hello_c_debclang_comp", &["7", "x"], LINES, 1, InOrder(C_LINES)),
+        with_files(check("hello_rs_p2", &["7", "/t"], LINES, 1, InOrder(&["gone true"])), &[]),
+        check(
+            "qjs_cli_p2",
+            &["x", "y"],
+            b"",
+            0,
+            InOrder(&[r#"hello from JS ["x","y"] [["GREETING","hi"]]"#, "sorted 0 100002"]),
+        ),
+        with_files(
+            check(
+                "python",
+                &["x", "y z"],
+                b"b a\nd c\n",
+                0,
+                InOrder(&[
+                    "python 3.",
+                    r#"args ["x", "y z"]"#,
+                    r#"env {"GREETING": "hi"}"#,
+                    "stdin 8 2",
+                    "sorted ['a', 'b', 'c', 'd']",
+                ]),
+            ),
+            &[],
+        ),
+        check(
+            "js",
+            &["x", "y z"],
+            b"b a\nd c\n",
+            0,
+            InOrder(&[
+                "javascript 1,2,3",
+                r#"args ["x","y z"]"#,
+                r#"env [["GREETING","hi"]]"#,
+                "stdin 8 3",
+                r#"words ["a","b","c","d"]"#,
+                "time true random true",
+            ]),
+        ),
     ]
 }
+
+const C_LINES: &[&str] =
+    &["hello from C argc=3", "=7", "=x", "GREETING=hi", "stdin[0]=a", "stdin[1]=b", "clock=ok"];
 
 const SQL: &str = "create table t(a integer primary key,b text);
 with recursive c(x) as (select 1 union all select x+1 from c where x<1000) insert into t select x, hex(x*x) from c;

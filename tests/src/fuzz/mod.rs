@@ -6,6 +6,7 @@
 //! failure is fixed and its input, which `tools/fuzz` prints, added there.
 
 pub mod boot;
+pub mod components;
 pub mod filesystem;
 mod machine;
 mod model;
@@ -15,12 +16,35 @@ pub mod paths;
 pub mod preview1;
 mod programs;
 
+use arbitrary::Unstructured;
+
+/// `wasm` with bytes replaced, put in and taken out, as many as `changes` has.
+fn changed(wasm: &[u8], changes: &mut Unstructured<'_>) -> Vec<u8> {
+    let mut wasm = wasm.to_vec();
+    while !changes.is_empty() && !wasm.is_empty() {
+        let (Ok(at), Ok(how), Ok(byte)) =
+            (changes.choose_index(wasm.len()), changes.int_in_range(0..=5), changes.arbitrary::<u8>())
+        else {
+            break;
+        };
+        match how {
+            0 => wasm.insert(at, byte),
+            1 => drop(wasm.remove(at)),
+            2 => wasm[at] ^= 1 << (byte % 8),
+            3 => wasm[at] = wasm[at].wrapping_add(1),
+            _ => wasm[at] = byte,
+        }
+    }
+    wasm
+}
+
 /// What is done with an input; panics where something does not hold.
 pub type Target = fn(&[u8]);
 
 /// All targets: the name, and the harness.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("boot", boot::run),
+    ("components", components::run),
     ("filesystem", filesystem::run),
     ("modules", modules::run),
     ("p9", p9::run),

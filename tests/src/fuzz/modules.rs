@@ -5,6 +5,7 @@
 //! right ends as it should, preempted or not.
 
 use super::{
+    changed,
     machine::{StepClock, machine, run as run_guest},
     programs,
 };
@@ -75,26 +76,6 @@ pub fn run(data: &[u8]) {
         }
         (None, _) => load(rest, None),
     }
-}
-
-/// `wasm` with bytes replaced, put in and taken out.
-fn changed(wasm: &[u8], changes: &mut Unstructured<'_>) -> Vec<u8> {
-    let mut wasm = wasm.to_vec();
-    while !changes.is_empty() && !wasm.is_empty() {
-        let (Ok(at), Ok(how), Ok(byte)) =
-            (changes.choose_index(wasm.len()), changes.int_in_range(0..=5), changes.arbitrary::<u8>())
-        else {
-            break;
-        };
-        match how {
-            0 => wasm.insert(at, byte),
-            1 => drop(wasm.remove(at)),
-            2 => wasm[at] ^= 1 << (byte % 8),
-            3 => wasm[at] = wasm[at].wrapping_add(1),
-            _ => wasm[at] = byte,
-        }
-    }
-    wasm
 }
 
 /// Loads a module and runs it twice; with `status`, it has to end with that.
