@@ -6,6 +6,7 @@
 
 mod calls;
 mod commands;
+mod components;
 mod machine;
 mod race;
 mod report;
@@ -20,8 +21,12 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measured = (&'static str, fn() -> Result<Section>);
 
 /// In the order of the report.
-const SECTIONS: [Measured; 3] =
-    [("calls", calls::measure), ("commands", commands::measure), ("machine", machine::measure)];
+const SECTIONS: [Measured; 4] = [
+    ("calls", calls::measure),
+    ("components", components::measure),
+    ("commands", commands::measure),
+    ("machine", machine::measure),
+];
 
 /// The argument with which this only says what commands take, in the machine that it has been put into (`bench/src/machine`).
 const INSIDE: &str = "--commands-inside";

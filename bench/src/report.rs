@@ -74,6 +74,11 @@ pub enum Reach {
         /// How many times.
         times: f64,
     },
+    /// Less than so much, whatever the peers have.
+    Under {
+        /// How much, in the row's unit.
+        limit: f64,
+    },
     /// At most so much above a peer's value.
     Within {
         /// The peer.
@@ -221,6 +226,10 @@ impl Row {
             Reach::Most { of, times } => {
                 let got = self.ours / value(of);
                 (format!("at most {} × {of}", number(*times)), number(got), got <= *times)
+            }
+            Reach::Under { limit } => {
+                let unit = &self.unit;
+                (format!("under {} {unit}", number(*limit)), number(self.ours), self.ours < *limit)
             }
             Reach::Within { of, by } => {
                 let got = self.ours - value(of);
