@@ -60,6 +60,10 @@ pub fn run(data: &[u8]) {
     let read_only = Directory::new(files.root(), Permissions::ReadOnly).expect("the root");
     let directories = vec![(root.clone(), 0), (read_only, 0)];
     let mut world = World { directories, root, model: Model::new(), files: vec![], listing: None };
+    // The smallest quota has no room for it.
+    if quota > 3_000 && input.arbitrary().unwrap_or(false) {
+        world.furnish();
+    }
     let mut agreed = true;
     for step in 0..300 {
         if input.is_empty() {
@@ -105,10 +109,25 @@ pub(super) fn remove_all(files: &MemoryFileSystem) {
 }
 
 impl World {
+    /// Something to begin with: two files and a directory with another.
+    fn furnish(&mut self) {
+        for path in ["a", "c"] {
+            assert_eq!(self.root.open_at(path, false, OpenFlags::CREATE, READ_WRITE).map(drop), Ok(()));
+            self.model.add(0, path.into(), Content::File(vec![])).expect("a new name");
+        }
+        assert_eq!(self.root.create_directory_at("b"), Ok(()));
+        let b = self.model.add(0, "b".into(), Content::Directory(Some(BTreeMap::new()))).expect("a new name");
+        assert_eq!(self.root.open_at("b/a", false, OpenFlags::CREATE, READ_WRITE).map(drop), Ok(()));
+        self.model.add(b, "a".into(), Content::File(vec![])).expect("a new name");
+    }
+
     /// One operation on both; breaks where the quota makes them differ.
     fn step(&mut self, step: u32, input: &mut Unstructured<'_>) -> Input<ControlFlow<()>> {
-        let path = *input.choose(&PATHS)?;
-        let other = *input.choose(&PATHS)?;
+        let mut path = || {
+            // Half of them are of few names, where something probably is.
+            if input.arbitrary()? { input.choose(&PATHS[..3]) } else { input.choose(&PATHS) }.copied()
+        };
+        let (path, other) = (path()?, path()?);
         let follow = input.arbitrary()?;
         let mut directory = || -> Input<_> {
             // Mostly the root that may be changed.

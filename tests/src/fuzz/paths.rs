@@ -17,6 +17,7 @@ use wasi::{
 
 /// Names, long ones among them: paths reach their limit with a few.
 const NAMES: [&str; 10] = ["a", "b", "c", ".", "..", "\u{e4}", LONG, TOO_LONG, "x\0", "..."];
+const ROUND: &str = "round";
 const LONG: &str = match std::str::from_utf8(&[b'n'; 255]) {
     Ok(text) => text,
     Err(_) => "",
@@ -44,6 +45,9 @@ fn compare(input: &mut Unstructured<'_>) -> Result<()> {
     let jail = model.add(outside, "jail".into(), empty()).expect("a new name");
     model.add(outside, "a".into(), Content::File(b"secret".to_vec())).expect("a new name");
 
+    // A way round that leads nowhere else.
+    files.create_symbolic_link(&format!("{JAIL}/{ROUND}"), ".").expect("a link");
+    model.add(jail, ROUND.into(), Content::Link(".".into())).expect("a new name");
     // Each node goes into one of the directories that there are; the embedder's paths need no resolution.
     let mut directories = vec![(jail, JAIL.to_owned())];
     for _ in 0..input.int_in_range(0..=20)? {
@@ -137,7 +141,10 @@ fn text(input: &mut Unstructured<'_>) -> Result<String> {
         text.push('/');
     }
     // Around the number of links that are followed, and more.
-    let repeat = if input.ratio(1, 20)? { *input.choose(&[20, 39, 40, 41])? } else { 1 };
+    if input.ratio(1, 20)? {
+        text += &format!("{ROUND}/").repeat(input.int_in_range(36..=41)?);
+    }
+    let repeat = if input.ratio(1, 20)? { 20 } else { 1 };
     for _ in 0..input.int_in_range(1..=5)? {
         let index =
             if input.ratio(3, 4)? { input.int_in_range(0..=4)? } else { input.choose_index(NAMES.len())? };

@@ -42,6 +42,8 @@ enum Parameter {
     Out,
     /// Where subscriptions are.
     Subscriptions,
+    /// How something is opened: mostly what there is, or made.
+    Flags,
     /// A small number or flags.
     Small,
     /// A size, an offset, a time.
@@ -49,7 +51,7 @@ enum Parameter {
     /// Rights.
     Rights,
 }
-use Parameter::{At, Buffer, Fd, Lookup, Out, Path, Rights, Small, Subscriptions, Vectors, Wide};
+use Parameter::{At, Buffer, Fd, Flags, Lookup, Out, Path, Rights, Small, Subscriptions, Vectors, Wide};
 
 const FUNCTIONS: [(&str, &[Parameter]); 46] = [
     ("args_get", &[Out, Out]),
@@ -83,7 +85,7 @@ const FUNCTIONS: [(&str, &[Parameter]); 46] = [
     ("path_filestat_get", &[At, Lookup, Path, Out]),
     ("path_filestat_set_times", &[At, Lookup, Path, Wide, Wide, Small]),
     ("path_link", &[At, Lookup, Path, At, Path]),
-    ("path_open", &[At, Lookup, Path, Small, Rights, Rights, Small, Out]),
+    ("path_open", &[At, Lookup, Path, Flags, Rights, Rights, Small, Out]),
     ("path_readlink", &[At, Path, Buffer, Out]),
     ("path_remove_directory", &[At, Path]),
     ("path_rename", &[At, Path, At, Path]),
@@ -101,7 +103,7 @@ const FUNCTIONS: [(&str, &[Parameter]); 46] = [
 ];
 
 /// The functions that make and use what the others need: half of all calls.
-const FREQUENT: [&str; 20] = [
+const FREQUENT: [&str; 22] = [
     "path_open",
     "path_open",
     "path_open",
@@ -114,6 +116,8 @@ const FREQUENT: [&str; 20] = [
     "fd_readdir",
     "fd_readdir",
     "fd_renumber",
+    "fd_renumber",
+    "fd_close",
     "fd_close",
     "fd_filestat_set_size",
     "path_create_directory",
@@ -307,7 +311,7 @@ fn subscriptions() -> Vec<u8> {
 
 fn values(parameter: &Parameter) -> &'static [ValType] {
     match parameter {
-        Fd | At | Lookup | Out | Subscriptions | Small => &[ValType::I32],
+        Fd | At | Flags | Lookup | Out | Subscriptions | Small => &[ValType::I32],
         Path | Vectors | Buffer => &[ValType::I32, ValType::I32],
         Wide | Rights => &[ValType::I64],
     }
@@ -471,14 +475,15 @@ fn number(input: &mut Unstructured<'_>) -> Result<u32> {
 
 /// Puts an argument on the stack; the numbers that it is, if they have 32 bits.
 fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<'_>) -> Result<(u32, u32)> {
-    let wild = input.ratio(1, 12)?;
+    let wild = input.ratio(1, 24)?;
     let (first, second) = match parameter {
         Fd | At if wild => (number(input)?, None),
         At if input.arbitrary()? => (3, None),
         Fd | At => (input.int_in_range(0..=8)?, None),
         Lookup if !wild => (input.int_in_range(0..=1)?, None),
-        Small | Lookup if wild => (number(input)?, None),
-        Small | Lookup => (input.int_in_range(0..=9)?, None),
+        Flags if input.arbitrary()? => (input.int_in_range(0..=1)?, None),
+        Small | Flags | Lookup if wild => (number(input)?, None),
+        Small | Flags | Lookup => (input.int_in_range(0..=9)?, None),
         Out if wild => (number(input)?, None),
         Out => (SPACE + u32::from(input.arbitrary::<u8>()?), None),
         Subscriptions if wild => (number(input)?, None),

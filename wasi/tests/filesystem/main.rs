@@ -16,6 +16,7 @@ use wasi::{
     },
 };
 
+mod descents;
 mod escapes;
 mod files;
 #[cfg(target_os = "linux")]
