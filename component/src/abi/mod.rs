@@ -19,7 +19,7 @@ use crate::{
     types::{Layout, MAX_FLAT, ResourceIndex},
 };
 use alloc::{borrow::ToOwned, format, vec::Vec};
-use core::ops::Deref;
+use core::ops::{Deref, DerefMut};
 
 /// How strings lie in a memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,20 +79,20 @@ impl FlatValues {
         values.into_iter().try_for_each(|value| self.push(value))
     }
 
+    /// Replaces all by `values`.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    #[inline]
+    pub fn set(&mut self, values: &[Flat]) -> Result<(), Trap> {
+        self.len = 0;
+        self.extend(values.iter().copied())
+    }
+
     /// All of them.
     #[inline]
     pub fn as_slice(&self) -> &[Flat] {
         self.values.get(..self.len).unwrap_or(&self.values)
-    }
-}
-
-impl TryFrom<&[Flat]> for FlatValues {
-    type Error = Trap;
-
-    fn try_from(values: &[Flat]) -> Result<Self, Trap> {
-        let mut flat = Self::new();
-        flat.extend(values.iter().copied())?;
-        Ok(flat)
     }
 }
 
@@ -102,6 +102,13 @@ impl Deref for FlatValues {
     #[inline]
     fn deref(&self) -> &[Flat] {
         self.as_slice()
+    }
+}
+
+impl DerefMut for FlatValues {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [Flat] {
+        self.values.get_mut(..self.len).unwrap_or_default()
     }
 }
 

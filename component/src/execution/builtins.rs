@@ -3,7 +3,7 @@
 
 use super::{
     Suspended,
-    call::{Lowered, core_result, flat_value},
+    call::{Hosted, Lowered, core_result, flat_value},
     state::{InstanceIndex, Request, ResourceKind},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     types::CoreType,
     value::Resource,
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::task::Context;
 use wasmi::{Caller, Func, FuncType, Store, Val, ValType};
 
@@ -125,8 +125,8 @@ fn enter<T: Host>(
     }
     match &*lowered.function {
         Function::Lifted(_) => {
-            let args = FlatValues::try_from(args)?;
-            Err(suspend(&mut caller, Request::Call { lowered: lowered.clone(), args }))
+            caller.data_mut().state_mut().args.set(args)?;
+            Err(suspend(&mut caller, Request::Call(lowered.clone())))
         }
         Function::Host(function) => call_host(&mut caller, lowered, function, args),
     }
@@ -179,20 +179,22 @@ fn call_host<T: Host>(
         side.finish(memory, data, lowering, 0, &mut flat)?;
         Ok::<_, wasmi::Error>(Answer::Lowered(flat.first().copied().unwrap_or(0)))
     })?;
-    let request = match answer {
+    let hosted = match answer {
         Answer::Lowered(flat) => {
             T::after_call(caller);
             return Ok(flat);
         }
         Answer::Lowering(lowering) => {
             T::after_call(caller);
-            Request::Return { lowered: lowered.clone(), lowering }
+            Hosted::returning(lowered.clone(), lowering)
         }
         Answer::Waits(repeat) => {
-            Request::Wait { lowered: lowered.clone(), args: FlatValues::try_from(args)?, lent, repeat }
+            let mut flat = FlatValues::new();
+            flat.set(args)?;
+            Hosted::waiting(lowered.clone(), flat, lent, repeat)
         }
     };
-    Err(suspend(caller, request))
+    Err(suspend(caller, Request::Host(Box::new(hosted))))
 }
 
 /// `canon resource.new`.

@@ -400,20 +400,16 @@ impl Lifted {
 pub(crate) struct Passing<T>(Arc<Lowered<T>>);
 
 impl<T: Host> Passing<T> {
-    /// Begins a call that [can be](Lowered::passes) passed on.
+    /// Begins a call that [can be](Lowered::passes) passed on, with the arguments that the guest has given.
     #[inline]
-    pub(crate) fn new(
-        store: &mut Store<T>,
-        lowered: Arc<Lowered<T>>,
-        args: &[Flat],
-    ) -> Result<(Self, Advance<T>), Trap> {
+    pub(crate) fn new(store: &mut Store<T>, lowered: Arc<Lowered<T>>) -> Result<(Self, Advance<T>), Trap> {
         let Function::Lifted(lifted) = &*lowered.function else { return Err(Trap::CannotEnter) };
-        let mut flat = FlatValues::new();
-        for (bits, (_, ty)) in args.iter().zip(lowered.ty.params()) {
-            flat.push(normal(*bits, ty)?)?;
+        let state = store.data_mut().state_mut();
+        for (bits, (_, ty)) in state.args.iter_mut().zip(lowered.ty.params()) {
+            *bits = normal(*bits, ty)?;
         }
-        store.data_mut().state_mut().enter_call(lifted.side.instance, Some(lowered.side.instance))?;
-        let call = lifted.call(&flat);
+        state.enter_call(lifted.side.instance, Some(lowered.side.instance))?;
+        let call = lifted.call(&state.args);
         Ok((Self(lowered), call))
     }
 

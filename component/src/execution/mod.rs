@@ -362,20 +362,16 @@ impl<T: Host> Execution<T> {
     fn requested(&mut self, store: &mut Store<T>) -> Result<Advance<T>, wasmi::Error> {
         let request = store.data_mut().state_mut().request.take().ok_or(Trap::CannotLeave)?;
         let frame = match request {
-            Request::Call { lowered, args } if lowered.passes => {
-                let (passing, call) = Passing::new(store, lowered, &args)?;
+            Request::Call(lowered) if lowered.passes => {
+                let (passing, call) = Passing::new(store, lowered)?;
                 self.push(Frame::Passing(passing))?;
                 return Ok(call);
             }
-            Request::Call { lowered, args } => {
+            Request::Call(lowered) => {
+                let args = store.data().state().args.clone();
                 Frame::Calling(Box::new(Calling::from_guest(store, lowered, args)?))
             }
-            Request::Wait { lowered, args, lent, repeat } => {
-                Frame::Hosted(Box::new(Hosted::waiting(lowered, args, lent, repeat)))
-            }
-            Request::Return { lowered, lowering } => {
-                Frame::Hosted(Box::new(Hosted::returning(lowered, lowering)))
-            }
+            Request::Host(hosted) => Frame::Hosted(hosted),
             Request::Destroy { caller, instance, destructor, rep } => {
                 let state = store.data_mut().state_mut();
                 Frame::Destroying(Destroying::new(state, caller, instance, destructor, rep)?)

@@ -1,15 +1,15 @@
 //! What the component model keeps of a run, in the data of its store: instances with their handles, resource types, and
 //! what the guest has asked for when it was unwound.
 
-use super::call::Lowered;
+use super::call::{Hosted, Lowered};
 use crate::{
     Trap,
-    abi::{FlatValues, Lowering},
+    abi::FlatValues,
     error::InstantiationError,
     handles::{Handles, ResourceId},
-    host::{Drop, Linker, Repeat},
+    host::{Drop, Linker},
 };
-use alloc::{sync::Arc, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use hashbrown::HashMap;
 use wasmi::Func;
 
@@ -45,12 +45,10 @@ pub(crate) enum ResourceKind {
 
 /// Why the guest was unwound, and what is to be done before it goes on.
 pub(crate) enum Request<T> {
-    /// It calls another component.
-    Call { lowered: Arc<Lowered<T>>, args: FlatValues },
-    /// It calls the host, which is not ready.
-    Wait { lowered: Arc<Lowered<T>>, args: FlatValues, lent: Vec<u32>, repeat: Repeat<T> },
-    /// It gets a result of the host's for which it has to allocate.
-    Return { lowered: Arc<Lowered<T>>, lowering: Lowering },
+    /// It calls another component, with the [arguments](State::args) that are kept beside this.
+    Call(Arc<Lowered<T>>),
+    /// It calls the host, which is not ready, or gets a result of the host's for which it has to allocate.
+    Host(Box<Hosted<T>>),
     /// It drops the last handle of another component's resource.
     Destroy { caller: InstanceIndex, instance: InstanceIndex, destructor: Func, rep: u32 },
 }
@@ -65,6 +63,8 @@ pub struct State<T> {
     tasks: u64,
     linker: Option<Arc<Linker<T>>>,
     pub(crate) request: Option<Request<T>>,
+    /// The flat arguments of a call of another component: kept here, so that they are copied once.
+    pub(crate) args: FlatValues,
 }
 
 impl<T> Default for State<T> {
@@ -84,6 +84,7 @@ impl<T> State<T> {
             tasks: 0,
             linker: None,
             request: None,
+            args: FlatValues::new(),
         }
     }
 
