@@ -3,7 +3,8 @@
 //! They are run two ways. `tools/fuzz SECONDS TARGET` lets libFuzzer choose the bytes, with AddressSanitizer and on the stable
 //! toolchain (CI gives each target a minute; hours are for runs by hand). The test `fuzz` of this package replays what
 //! that has found (`tests/fuzz/regressions/TARGET`) and adds a few thousand inputs of its own, always the same. A
-//! failure is fixed and its input, which `tools/fuzz` prints, added there.
+//! failure is fixed and its input, which `tools/fuzz` prints, added there. The first of them come from breaking the product on
+//! purpose, which is also how to see that a target still finds what it is for.
 
 pub mod boot;
 pub mod components;
