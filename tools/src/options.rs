@@ -132,7 +132,7 @@ pub struct MachineOptions {
     #[arg(long, value_name = "KIND", value_enum, default_value_t = MachineKind::Microvm)]
     pub machine: MachineKind,
     /// The machine's memory, at least 8M
-    #[arg(long, value_name = "SIZE", value_parser = ram, default_value = "512M")]
+    #[arg(long, value_name = "SIZE", value_parser = ram, default_value = "1G")]
     pub ram: u64,
     /// How the machine's processor is realised
     #[arg(long, value_name = "ACCEL", value_enum, default_value_t = AccelChoice::Auto, env = "SISAL_ACCEL")]
@@ -355,7 +355,7 @@ mod tests {
         let run = run(&["run"]);
         assert!(run.program.is_empty());
         assert_eq!((run.given.memory, run.given.timeout, run.given.log), (None, None, None));
-        assert_eq!(run.machine.ram, 512 << 20);
+        assert_eq!(run.machine.ram, 1 << 30);
     }
 
     #[test]
