@@ -28,7 +28,7 @@ const FUEL: u64 = 200_000;
 const SCRIPTS: [&str; 9] = [
     include_str!("../../../component/tests/wast/aggregates.wast"),
     include_str!("../../../component/tests/wast/calls.wast"),
-    include_str!("../../../component/tests/wast/fixed_lists.wast"),
+    include_str!("../../../component/tests/wast/gated_types.wast"),
     include_str!("../../../component/tests/wast/host.wast"),
     include_str!("../../../component/tests/wast/linking.wast"),
     include_str!("../../../component/tests/wast/lists.wast"),
