@@ -22,7 +22,7 @@ use crate::{Error, call::StoreData, cli::Grants, clocks::Clock, filesystem::Dire
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use component::{Call, Linker, Trap, host::InterfaceBuilder};
 use core::task::Poll;
-use io::{Input, Output, Poller};
+use io::{Input, Origin, Output, Poller};
 use table::{Resource, Table};
 
 /// The version of the interfaces: the newest, which serves all that ask for any 0.2.
@@ -52,9 +52,9 @@ impl State {
         Self {
             args: grants.args,
             environment: grants.environment,
-            stdin: Input::new(grants.stdin),
-            stdout: Output::new(grants.stdout),
-            stderr: Output::new(grants.stderr),
+            stdin: Input::new(grants.stdin, Origin::Stdio),
+            stdout: Output::new(grants.stdout, Origin::Stdio),
+            stderr: Output::new(grants.stderr, Origin::Stdio),
             preopens: grants.preopens,
             clock: grants.clock,
             entropy: grants.entropy,

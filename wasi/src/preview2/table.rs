@@ -3,7 +3,7 @@
 
 use super::{
     filesystem::{Descriptor, DirectoryEntryStream},
-    io::{Input, IoError, Output, Pollable},
+    io::{Input, IoError, Output, Pollable, Watched},
     sockets::{
         IncomingDatagramStream, Network, OutgoingDatagramStream, ResolveAddressStream, TcpSocket, UdpSocket,
     },
@@ -196,6 +196,22 @@ impl Table {
     pub fn get_mut<R: Resource>(&mut self, rep: u32) -> core::result::Result<&mut R, Trap> {
         let slot = self.slot(rep).and_then(|slot| slot.entry.as_mut());
         slot.and_then(R::of_mut).ok_or(Trap::UnknownHandle(rep))
+    }
+
+    /// Looks at what a pollable waits for.
+    ///
+    /// # Errors
+    /// [`Trap::UnknownHandle`], if `rep` stands for nothing that can be waited for.
+    pub fn watched<R>(
+        &mut self,
+        rep: u32,
+        look: impl FnOnce(&mut dyn Watched) -> R,
+    ) -> core::result::Result<R, Trap> {
+        match self.slot(rep).and_then(|slot| slot.entry.as_mut()) {
+            Some(Entry::Input(input)) => Ok(look(&mut *input.incoming())),
+            Some(Entry::Output(output)) => Ok(look(&mut *output.outgoing())),
+            _ => Err(Trap::UnknownHandle(rep)),
+        }
     }
 
     /// Drops a resource.

@@ -9,7 +9,7 @@ use crate::{
     filesystem::{self, Directory, FileStream, Integrity, OpenFile, SeekFrom, Stat},
     preview2::{
         Data, Polled, Preview2,
-        io::{Input, Output, TRANSFER_MAX, zeroed},
+        io::{Input, Origin, Output, TRANSFER_MAX, zeroed},
         refused,
     },
 };
@@ -115,7 +115,7 @@ pub fn read_via_stream(
     };
     match stream {
         Ok(stream) => {
-            let input = state.table.insert(Input::file(Arc::new(stream))).map_err(refused)?;
+            let input = state.table.insert(Input::new(Arc::new(stream), Origin::File)).map_err(refused)?;
             Poll::Ready(Ok(Ok(Own::new(input))))
         }
         Err(error) => coded(Err(error)),
@@ -148,7 +148,7 @@ fn output(
     let file = state.file(descriptor)?;
     match file.and_then(|file| file.require_write().and_then(|()| stream(file, offset, append))) {
         Ok(stream) => {
-            let output = state.table.insert(Output::file(Arc::new(stream))).map_err(refused)?;
+            let output = state.table.insert(Output::new(Arc::new(stream), Origin::File)).map_err(refused)?;
             Poll::Ready(Ok(Ok(Own::new(output))))
         }
         Err(error) => coded(Err(error)),

@@ -13,7 +13,7 @@ pub use types::ErrorCode;
 
 use super::{
     Interfaces, Polled, Preview2, State, interface,
-    io::{Input, IoError, Output},
+    io::{Input, IoError, Origin, Output},
     offer, refused,
 };
 use crate::{
@@ -59,8 +59,8 @@ pub fn filesystem_error_code(
     call: &mut Preview2<'_>,
     (error,): &(Borrow<IoError>,),
 ) -> Polled<Option<ErrorCode>> {
-    let IoError { error, is_file } = call.data.state.table.get(error.rep)?;
-    Poll::Ready(Ok(is_file.then(|| (*error).into())))
+    let IoError { error, origin } = call.data.state.table.get(error.rep)?;
+    Poll::Ready(Ok((*origin == Origin::File).then(|| (*error).into())))
 }
 
 /// The result as the guest gets it.

@@ -12,8 +12,17 @@ use core::task::Poll;
 pub struct IoError {
     /// What went wrong.
     pub error: Error,
-    /// It went wrong with a file.
-    pub is_file: bool,
+    /// What it went wrong with.
+    pub origin: Origin,
+}
+
+/// What a stream leads to: the interface whose error codes its errors have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Something that has no error codes: stdio.
+    Stdio,
+    /// A file.
+    File,
 }
 
 pub fn register(linker: &mut Interfaces) {

@@ -1,10 +1,6 @@
 //! A guest's input streams: reading what is there, and what it means when that fails.
 
-use super::{
-    Failure, TRANSFER_MAX,
-    poll::{Watch, Watched},
-    zeroed,
-};
+use super::{Failure, Origin, TRANSFER_MAX, Watch, Watched, zeroed};
 use crate::{Error, io::InputStream};
 use alloc::{sync::Arc, vec::Vec};
 use core::task::{Context, Poll, Waker, ready};
@@ -16,20 +12,8 @@ pub struct Input(Arc<Mutex<Incoming>>);
 
 impl Input {
     /// A stream that reads from `stream`.
-    pub fn new(stream: Arc<dyn InputStream>) -> Self {
-        Self(Arc::new(Mutex::new(Incoming {
-            stream,
-            is_file: false,
-            closed: false,
-            watch: Watch::default(),
-        })))
-    }
-
-    /// A stream that reads from a file, and whose errors are those of files.
-    pub fn file(stream: Arc<dyn InputStream>) -> Self {
-        let input = Self::new(stream);
-        input.incoming().is_file = true;
-        input
+    pub fn new(stream: Arc<dyn InputStream>, origin: Origin) -> Self {
+        Self(Arc::new(Mutex::new(Incoming { stream, origin, closed: false, watch: Watch::default() })))
     }
 
     /// What it reads from.
@@ -41,8 +25,8 @@ impl Input {
 /// What input streams of a guest read from.
 pub struct Incoming {
     stream: Arc<dyn InputStream>,
-    /// What has failed is a file.
-    pub(super) is_file: bool,
+    /// What fails when it fails.
+    pub(super) origin: Origin,
     /// It has failed, and the guest knows.
     closed: bool,
     watch: Watch,
@@ -91,7 +75,7 @@ impl Incoming {
     /// `None` is the end.
     fn poll_stream(&self, task: &mut Context<'_>, len: usize) -> Poll<crate::Result<Option<Vec<u8>>>> {
         let mut len = len.min(TRANSFER_MAX);
-        if len == 0 || len > SHORT && !self.is_file {
+        if len == 0 || len > SHORT && self.origin != Origin::File {
             // Who asks for much does not get a large buffer for little; but to ask how long a file is may take longer.
             let there = ready!(self.stream.poll_readable(task))?.bytes;
             if len == 0 {

@@ -8,10 +8,10 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use error::IoError;
+pub use error::{IoError, Origin};
 pub use input::Input;
 pub use output::Output;
-pub use poll::{Pollable, Poller, Source};
+pub use poll::{Pollable, Poller, Source, Watch, Watched};
 
 use super::{Interfaces, State};
 use crate::{Error, Result, heap};
@@ -49,9 +49,9 @@ pub fn zeroed(len: usize) -> Result<Vec<u8>> {
 }
 
 impl State {
-    /// Makes a pollable that is tied to a resource.
-    pub fn subscribe(&mut self, source: Source, parent: u32) -> core::result::Result<Own<Pollable>, Trap> {
-        let pollable = self.table.insert_child(Pollable::new(source), parent);
+    /// Makes a pollable that is tied to a resource, and waits for it.
+    pub fn subscribe(&mut self, resource: u32) -> core::result::Result<Own<Pollable>, Trap> {
+        let pollable = self.table.insert_child(Pollable::new(Source::Resource(resource)), resource);
         pollable.map(Own::new).map_err(super::refused)
     }
 }

@@ -1,9 +1,6 @@
 //! A guest's output streams: what it may write now, what it has written but could not leave yet, and what it means when that fails.
 
-use super::{
-    Failure, TRANSFER_MAX,
-    poll::{Watch, Watched},
-};
+use super::{Failure, Origin, TRANSFER_MAX, Watch, Watched};
 use crate::{Error, heap, io::OutputStream};
 use alloc::{format, sync::Arc, vec::Vec};
 use component::Trap;
@@ -26,8 +23,8 @@ pub struct Output {
 /// stream meanwhile, the rest stays here, and nothing more is permitted until it has left.
 pub struct Outgoing {
     stream: Arc<dyn OutputStream>,
-    /// What has failed is a file.
-    pub(super) is_file: bool,
+    /// What fails when it fails.
+    pub(super) origin: Origin,
     /// Bytes that were permitted and not written yet, of all streams together.
     permits: usize,
     unwritten: Vec<u8>,
@@ -59,11 +56,11 @@ type Written<T> = Result<Result<T, Failure>, Trap>;
 
 impl Output {
     /// A stream that writes to `stream`.
-    pub fn new(stream: Arc<dyn OutputStream>) -> Self {
+    pub fn new(stream: Arc<dyn OutputStream>, origin: Origin) -> Self {
         Self {
             outgoing: Arc::new(Mutex::new(Outgoing {
                 stream,
-                is_file: false,
+                origin,
                 permits: 0,
                 unwritten: Vec::new(),
                 left: 0,
@@ -73,13 +70,6 @@ impl Output {
             })),
             permit: 0,
         }
-    }
-
-    /// A stream that writes to a file, and whose errors are those of files.
-    pub fn file(stream: Arc<dyn OutputStream>) -> Self {
-        let output = Self::new(stream);
-        output.outgoing().is_file = true;
-        output
     }
 
     /// Another stream that writes to the same.

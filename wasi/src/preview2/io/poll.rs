@@ -1,10 +1,9 @@
 //! `wasi:io/poll`: waiting for any of many.
 //!
-//! What pollables wait for ([`Watch`]) has a waker, one for all the pollables of a stream, registered when it was asked and was not
+//! What pollables wait for ([`Watch`]) has a waker, one for all the pollables of a resource, registered when it was asked and was not
 //! ready, and kept from poll to poll. When the waker fires, that goes on a list. So a poll looks once at each of its pollables, at most
 //! of them without asking what they wait for; and while it waits, only at those whose wakers have fired.
 
-use super::{Input, Output};
 use crate::{
     clocks::{Clock, Timer},
     heap,
@@ -24,7 +23,7 @@ use spin::Mutex;
 /// The resource `pollable`.
 pub struct Pollable {
     source: Source,
-    /// Of an instant; a stream has its own.
+    /// Of an instant; a resource has its own.
     watch: Watch,
     timer: Option<Timer>,
 }
@@ -34,10 +33,8 @@ pub struct Pollable {
 pub enum Source {
     /// An instant of the monotonic clock.
     Instant(Nanoseconds),
-    /// An input stream, by its representation: until it can be read.
-    Input(u32),
-    /// An output stream, by its representation: until it can be written.
-    Output(u32),
+    /// A resource that is [watched](Watched), by its representation: until something can be done with it.
+    Resource(u32),
 }
 
 impl Pollable {
@@ -47,7 +44,7 @@ impl Pollable {
     }
 }
 
-/// How an instant or a stream is waited for.
+/// How an instant or a resource is waited for.
 #[derive(Default)]
 pub struct Watch {
     signal: Option<Arc<Signal>>,
@@ -270,15 +267,12 @@ impl<'s> Look<'s> {
     }
 
     /// Whether a pollable, which may be gone, waits for what the current poll waits for.
-    fn is_listed(&self, rep: u32) -> bool {
+    fn is_listed(&mut self, rep: u32) -> bool {
         let Ok(pollable) = self.table.get::<Pollable>(rep) else { return false };
         let listed = match pollable.source {
             Source::Instant(_) => pollable.watch.listed,
-            Source::Input(stream) => {
-                self.table.get::<Input>(stream).map_or(0, |input| input.incoming().watch().listed)
-            }
-            Source::Output(stream) => {
-                self.table.get::<Output>(stream).map_or(0, |output| output.outgoing().watch().listed)
+            Source::Resource(rep) => {
+                self.table.watched(rep, |watched| watched.watch().listed).unwrap_or_default()
             }
         };
         listed == self.poller.number
@@ -302,17 +296,14 @@ impl<'s> Look<'s> {
                 }
                 Ok(false)
             }
-            Source::Input(stream) => {
-                Ok(is_ready(&mut *self.table.get::<Input>(stream)?.incoming(), number, rep, fired))
-            }
-            Source::Output(stream) => {
-                Ok(is_ready(&mut *self.table.get::<Output>(stream)?.outgoing(), number, rep, fired))
+            Source::Resource(resource) => {
+                self.table.watched(resource, |watched| is_ready(watched, number, rep, fired))
             }
         }
     }
 }
 
-/// What streams share that is watched.
+/// What pollables wait for: a stream, a socket, whatever has a function `subscribe`.
 pub trait Watched {
     /// How it is watched.
     fn watch(&mut self) -> &mut Watch;
@@ -324,19 +315,19 @@ pub trait Watched {
     fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()>;
 }
 
-/// Whether a stream is ready; if not, it is watched.
-fn is_ready(stream: &mut impl Watched, number: u64, pollable: u32, fired: &Arc<Mutex<Fired>>) -> bool {
-    stream.watch().list(number, pollable);
-    if stream.is_closed() {
+/// Whether a resource is ready; if not, it is watched.
+fn is_ready(resource: &mut dyn Watched, number: u64, pollable: u32, fired: &Arc<Mutex<Fired>>) -> bool {
+    resource.watch().list(number, pollable);
+    if resource.is_closed() {
         return true;
     }
-    if stream.watch().is_armed() {
+    if resource.watch().is_armed() {
         return false;
     }
-    let waker = stream.watch().arm(pollable, fired);
-    let ready = stream.poll_ready(&mut Context::from_waker(&waker)).is_ready();
+    let waker = resource.watch().arm(pollable, fired);
+    let ready = resource.poll_ready(&mut Context::from_waker(&waker)).is_ready();
     if ready {
-        stream.watch().disarm();
+        resource.watch().disarm();
     }
     ready
 }

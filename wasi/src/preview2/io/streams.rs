@@ -1,6 +1,6 @@
 //! `wasi:io/streams`: the functions; what streams do is in [`Input`] and [`Output`].
 
-use super::{Failure, Input, IoError, Output, Pollable, Source, input::Incoming, poll::Watched};
+use super::{Failure, Input, IoError, Origin, Output, Pollable, Watched, input::Incoming};
 use crate::preview2::{Interfaces, Polled, Preview2, State, interface, offer, refused};
 use alloc::vec::Vec;
 use component::{Borrow, Own, Trap};
@@ -46,12 +46,12 @@ pub fn register(linker: &mut Interfaces) {
 
 impl State {
     /// The failure as the guest gets it: with a resource of its own for what failed.
-    fn streamed<T>(&mut self, result: Result<T, Failure>, is_file: bool) -> Streamed<T> {
+    fn streamed<T>(&mut self, result: Result<T, Failure>, origin: Origin) -> Streamed<T> {
         let error = match result {
             Ok(value) => return Poll::Ready(Ok(Ok(value))),
             Err(Failure::Closed) => StreamError::Closed,
             Err(Failure::Failed(error)) => {
-                let error = self.table.insert(IoError { error, is_file }).map_err(refused)?;
+                let error = self.table.insert(IoError { error, origin }).map_err(refused)?;
                 StreamError::LastOperationFailed(Own::new(error))
             }
         };
@@ -64,9 +64,9 @@ impl State {
         read: impl FnOnce(&mut Incoming) -> Poll<Result<T, Failure>>,
     ) -> Streamed<T> {
         let mut incoming = self.table.get::<Input>(stream.rep)?.incoming();
-        let (read, is_file) = (ready!(read(&mut incoming)), incoming.is_file);
+        let (read, origin) = (ready!(read(&mut incoming)), incoming.origin);
         drop(incoming);
-        self.streamed(read, is_file)
+        self.streamed(read, origin)
     }
 
     fn write<T>(
@@ -75,27 +75,27 @@ impl State {
         write: impl FnOnce(&mut Output) -> Poll<Result<Result<T, Failure>, Trap>>,
     ) -> Streamed<T> {
         let output = self.table.get_mut::<Output>(stream.rep)?;
-        let (written, is_file) = (ready!(write(output))?, output.outgoing().is_file);
-        self.streamed(written, is_file)
+        let (written, origin) = (ready!(write(output))?, output.outgoing().origin);
+        self.streamed(written, origin)
     }
 
     /// Moves bytes from one stream to another, as many as there are and are permitted now.
     fn splice(&mut self, output: Borrow<Output>, input: Borrow<Input>, len: u64) -> Streamed<u64> {
         let to = self.table.get_mut::<Output>(output.rep)?;
-        let (permit, to_file) = (to.check_write(), to.outgoing().is_file);
+        let (permit, to) = (to.check_write(), to.outgoing().origin);
         let permit = match permit {
             Ok(permit) => permit,
-            Err(failure) => return self.streamed(Err(failure), to_file),
+            Err(failure) => return self.streamed(Err(failure), to),
         };
         let mut incoming = self.table.get::<Input>(input.rep)?.incoming();
-        let (bytes, from_file) = (incoming.read(permit.min(len)), incoming.is_file);
+        let (bytes, from) = (incoming.read(permit.min(len)), incoming.origin);
         drop(incoming);
         let bytes = match bytes {
             Ok(bytes) => bytes,
-            Err(failure) => return self.streamed(Err(failure), from_file),
+            Err(failure) => return self.streamed(Err(failure), from),
         };
         let written = self.table.get_mut::<Output>(output.rep)?.write(&bytes)?;
-        self.streamed(written.map(|()| bytes.len() as u64), to_file)
+        self.streamed(written.map(|()| bytes.len() as u64), to)
     }
 }
 
@@ -128,7 +128,7 @@ pub fn blocking_skip(call: &mut Preview2<'_>, &(stream, len): &(Borrow<Input>, u
 
 /// A pollable for when there is something to read.
 pub fn subscribe_input(call: &mut Preview2<'_>, &(stream,): &(Borrow<Input>,)) -> Polled<Own<Pollable>> {
-    Poll::Ready(Ok(call.data.state.subscribe(Source::Input(stream.rep), stream.rep)?))
+    Poll::Ready(Ok(call.data.state.subscribe(stream.rep)?))
 }
 
 /// How many bytes may be written now.
@@ -163,7 +163,7 @@ pub fn blocking_flush(call: &mut Preview2<'_>, &(stream,): &(Borrow<Output>,)) -
 
 /// A pollable for when something may be written.
 pub fn subscribe_output(call: &mut Preview2<'_>, &(stream,): &(Borrow<Output>,)) -> Polled<Own<Pollable>> {
-    Poll::Ready(Ok(call.data.state.subscribe(Source::Output(stream.rep), stream.rep)?))
+    Poll::Ready(Ok(call.data.state.subscribe(stream.rep)?))
 }
 
 /// Writes zeros that were permitted; a trap for more.

@@ -30,11 +30,11 @@ fn stdout(guest: &mut Guest) -> Borrow<Output> {
 
 /// Makes an output stream of anything.
 fn output(guest: &mut Guest, stream: impl OutputStream + 'static) -> Borrow<Output> {
-    Borrow::new(guest.data.state.table.insert(Output::new(Arc::new(stream))).unwrap())
+    Borrow::new(guest.data.state.table.insert(Output::new(Arc::new(stream), Origin::Stdio)).unwrap())
 }
 
 fn input(guest: &mut Guest, stream: impl InputStream + 'static) -> Borrow<Input> {
-    Borrow::new(guest.data.state.table.insert(Input::new(Arc::new(stream))).unwrap())
+    Borrow::new(guest.data.state.table.insert(Input::new(Arc::new(stream), Origin::Stdio)).unwrap())
 }
 
 /// What a stream failed with, to a person; the error is dropped.
@@ -157,7 +157,7 @@ fn a_permit_holds_when_somebody_else_takes_the_room() {
 #[test]
 fn what_may_have_to_be_kept_is_bounded() {
     let mut guest = guest();
-    guest.data.state.stdout = Output::new(Arc::new(crate::io::NullOutput));
+    guest.data.state.stdout = Output::new(Arc::new(crate::io::NullOutput), Origin::Stdio);
     let streams: Vec<_> = (0..50).map(|_| stdout(&mut guest)).collect();
     let permitted = |guest: &mut Guest, stream| guest.call(check_write, (stream,)).unwrap();
     let sum: u64 = streams.iter().map(|&stream| permitted(&mut guest, stream)).sum();

@@ -172,7 +172,7 @@ fn thousands_are_asked_once_and_then_only_those_that_fired() {
 fn all_that_waits_for_one_stream_has_one_waker() {
     let mut guest = guest();
     let source = Arc::new(Counted::default());
-    guest.data.state.stdin = Input::new(Arc::new(source.clone()));
+    guest.data.state.stdin = Input::new(Arc::new(source.clone()), Origin::Stdio);
     let list: Vec<_> = (0..100)
         .map(|_| {
             let stream = stdin(&mut guest);
