@@ -78,6 +78,39 @@ pub enum Error {
     CrossDevice,
     /// WASI's `ENOTCAPABLE`: the descriptor's rights or the sandbox do not allow it.
     NotCapable,
+    // Of sockets and names.
+    /// `EAFNOSUPPORT`: an address of another family than the socket's.
+    AddressFamily,
+    /// `EADDRINUSE`: another socket has this address.
+    AddressInUse,
+    /// `EADDRNOTAVAIL`: not an address of this machine.
+    AddressNotAvailable,
+    /// `EALREADY`: it is being done already.
+    Already,
+    /// `ECONNABORTED`: the connection was given up before it was accepted.
+    ConnectionAborted,
+    /// `ECONNREFUSED`: nobody listens at the other end.
+    ConnectionRefused,
+    /// `ECONNRESET`: the other end threw the connection away.
+    ConnectionReset,
+    /// `EHOSTUNREACH`: there is no way to the other end.
+    HostUnreachable,
+    /// `EINVAL`, of a socket: it is in a state in which this cannot be done.
+    InvalidState,
+    /// `EISCONN`: the socket is connected.
+    IsConnected,
+    /// `EMSGSIZE`: the datagram is too large.
+    MessageSize,
+    /// `EAI_NONAME`: no host has this name.
+    NameNotFound,
+    /// `EAI_AGAIN`: the name server does not answer, or there is none.
+    NameTemporary,
+    /// `ENETUNREACH`: there is no route to the other end.
+    NetworkUnreachable,
+    /// `ENOTCONN`: the socket is not connected.
+    NotConnected,
+    /// `ETIMEDOUT`: the other end does not answer.
+    TimedOut,
 }
 
 impl fmt::Display for Error {
@@ -117,6 +150,22 @@ impl fmt::Display for Error {
             Self::TextBusy => "text file busy",
             Self::CrossDevice => "cross-device link",
             Self::NotCapable => "capability insufficient",
+            Self::AddressFamily => "address family not supported",
+            Self::AddressInUse => "address in use",
+            Self::AddressNotAvailable => "address not available",
+            Self::Already => "already in progress",
+            Self::ConnectionAborted => "connection aborted",
+            Self::ConnectionRefused => "connection refused",
+            Self::ConnectionReset => "connection reset",
+            Self::HostUnreachable => "host unreachable",
+            Self::InvalidState => "socket in the wrong state",
+            Self::IsConnected => "socket is connected",
+            Self::MessageSize => "message too large",
+            Self::NameNotFound => "name not found",
+            Self::NameTemporary => "name cannot be resolved at present",
+            Self::NetworkUnreachable => "network unreachable",
+            Self::NotConnected => "socket is not connected",
+            Self::TimedOut => "timed out",
         })
     }
 }

@@ -6,6 +6,7 @@
 
 mod buffer;
 mod pipe;
+pub(crate) mod waiting;
 
 pub use buffer::{BytesInput, BytesOutput, NullOutput};
 pub use pipe::{PipeReader, PipeWriter, pipe};

@@ -1,11 +1,11 @@
 //! A pipe: bytes written at one end are read at the other, in order, with a bounded buffer between.
 
-use super::{InputStream, OutputStream, Readiness};
+use super::{InputStream, OutputStream, Readiness, waiting::Waiting};
 use crate::{Error, Result, heap};
-use alloc::{collections::VecDeque, sync::Arc, vec::Vec};
+use alloc::{collections::VecDeque, sync::Arc};
 use core::{
     mem,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 use spin::{Mutex, MutexGuard};
 
@@ -42,41 +42,6 @@ struct Shared {
 struct End {
     closed: bool,
     waiting: Waiting,
-}
-
-/// Who waits at an end. The ends are shared by reference, so it may be more than one; one needs no allocation.
-#[derive(Default)]
-struct Waiting {
-    first: Option<Waker>,
-    others: Vec<Waker>,
-}
-
-/// The most that wait at one end: far more than there is use for. Those who gave up (a guest that was ended) are still
-/// among them.
-const WAITING_MAX: usize = 1024;
-
-impl Waiting {
-    /// Notes who waits. Gives those that are to be [woken](Self::wake): nobody, or when there are too many, all the others, who
-    /// come again if they still wait.
-    #[must_use]
-    fn add(&mut self, task: &Context<'_>) -> Self {
-        let mut known = self.first.iter().chain(&self.others);
-        if known.any(|waker| waker.will_wake(task.waker())) {
-            return Self::default();
-        }
-        let crowd = if self.others.len() < WAITING_MAX { Self::default() } else { mem::take(self) };
-        match &mut self.first {
-            Some(_) => self.others.push(task.waker().clone()),
-            none => *none = Some(task.waker().clone()),
-        }
-        crowd
-    }
-
-    /// Wakes all. Not under the pipe's lock: a waker may be the last to hold a task that holds an end of the
-    /// pipe.
-    fn wake(self) {
-        self.first.into_iter().chain(self.others).for_each(Waker::wake);
-    }
 }
 
 impl InputStream for PipeReader {
@@ -198,9 +163,12 @@ fn copy(to: &mut [u8], from: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use alloc::{task::Wake, vec};
-    use core::sync::atomic::{AtomicUsize, Ordering};
+    use super::{super::waiting::WAITING_MAX, *};
+    use alloc::{task::Wake, vec, vec::Vec};
+    use core::{
+        sync::atomic::{AtomicUsize, Ordering},
+        task::Waker,
+    };
 
     #[derive(Default)]
     struct Wakes(AtomicUsize);

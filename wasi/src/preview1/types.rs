@@ -16,7 +16,7 @@ pub const SUCCESS: u16 = 0;
 pub const fn errno(error: Error) -> u16 {
     match error {
         Error::Access => 2,
-        Error::WouldBlock => 6,
+        Error::WouldBlock | Error::NameTemporary => 6,
         Error::BadDescriptor => 8,
         Error::Busy => 10,
         Error::Domain => 18,
@@ -25,7 +25,7 @@ pub const fn errno(error: Error) -> u16 {
         Error::FileTooLarge => 22,
         Error::IllegalSequence => 25,
         Error::Interrupted => 27,
-        Error::Invalid => 28,
+        Error::Invalid | Error::InvalidState => 28,
         Error::Io => 29,
         Error::IsDirectory => 31,
         Error::Loop => 32,
@@ -33,7 +33,7 @@ pub const fn errno(error: Error) -> u16 {
         Error::TooManyLinks => 34,
         Error::NameTooLong => 37,
         Error::NoDevice => 43,
-        Error::NoEntry => 44,
+        Error::NoEntry | Error::NameNotFound => 44,
         Error::NoMemory => 48,
         Error::NoSpace => 51,
         Error::NotDirectory => 54,
@@ -49,6 +49,19 @@ pub const fn errno(error: Error) -> u16 {
         Error::TextBusy => 74,
         Error::CrossDevice => 75,
         Error::NotCapable => 76,
+        Error::AddressFamily => 5,
+        Error::AddressInUse => 3,
+        Error::AddressNotAvailable => 4,
+        Error::Already => 7,
+        Error::ConnectionAborted => 13,
+        Error::ConnectionRefused => 14,
+        Error::ConnectionReset => 15,
+        Error::HostUnreachable => 23,
+        Error::IsConnected => 30,
+        Error::MessageSize => 35,
+        Error::NetworkUnreachable => 40,
+        Error::NotConnected => 53,
+        Error::TimedOut => 73,
     }
 }
 
@@ -426,6 +439,19 @@ mod tests {
             (Error::TextBusy, "txtbsy"),
             (Error::CrossDevice, "xdev"),
             (Error::NotCapable, "notcapable"),
+            (Error::AddressFamily, "afnosupport"),
+            (Error::AddressInUse, "addrinuse"),
+            (Error::AddressNotAvailable, "addrnotavail"),
+            (Error::Already, "already"),
+            (Error::ConnectionAborted, "connaborted"),
+            (Error::ConnectionRefused, "connrefused"),
+            (Error::ConnectionReset, "connreset"),
+            (Error::HostUnreachable, "hostunreach"),
+            (Error::IsConnected, "isconn"),
+            (Error::MessageSize, "msgsize"),
+            (Error::NetworkUnreachable, "netunreach"),
+            (Error::NotConnected, "notconn"),
+            (Error::TimedOut, "timedout"),
         ];
         for (error, name) in named {
             let number = ERRNO.split_whitespace().position(|errno| errno == name);

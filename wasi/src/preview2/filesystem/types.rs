@@ -84,6 +84,23 @@ impl From<Error> for ErrorCode {
             Error::NotSeekable => Self::InvalidSeek,
             Error::TextBusy => Self::TextFileBusy,
             Error::CrossDevice => Self::CrossDevice,
+            // What only sockets and names give.
+            Error::AddressFamily
+            | Error::AddressInUse
+            | Error::AddressNotAvailable
+            | Error::Already
+            | Error::ConnectionAborted
+            | Error::ConnectionRefused
+            | Error::ConnectionReset
+            | Error::HostUnreachable
+            | Error::InvalidState
+            | Error::IsConnected
+            | Error::MessageSize
+            | Error::NameNotFound
+            | Error::NameTemporary
+            | Error::NetworkUnreachable
+            | Error::NotConnected
+            | Error::TimedOut => Self::Io,
         }
     }
 }

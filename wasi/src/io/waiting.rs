@@ -1,0 +1,42 @@
+//! Who waits for something that several may wait for.
+
+use alloc::vec::Vec;
+use core::{
+    mem,
+    task::{Context, Waker},
+};
+
+/// Who waits, at the end of a pipe or for a socket. They are shared by reference, so it may be more than one; one needs no allocation.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+/// The most that wait: far more than there is use for. Those who gave up (a guest that was ended) are still
+/// among them.
+pub(crate) const WAITING_MAX: usize = 1024;
+
+impl Waiting {
+    /// Notes who waits. Gives those that are to be [woken](Self::wake): nobody, or when there are too many, all the others, who
+    /// come again if they still wait.
+    #[must_use]
+    pub(crate) fn add(&mut self, task: &Context<'_>) -> Self {
+        let mut known = self.first.iter().chain(&self.others);
+        if known.any(|waker| waker.will_wake(task.waker())) {
+            return Self::default();
+        }
+        let crowd = if self.others.len() < WAITING_MAX { Self::default() } else { mem::take(self) };
+        match &mut self.first {
+            Some(_) => self.others.push(task.waker().clone()),
+            none => *none = Some(task.waker().clone()),
+        }
+        crowd
+    }
+
+    /// Wakes all. Not under the lock of what is waited for: a waker may be the last to hold a task that
+    /// holds that.
+    pub(crate) fn wake(self) {
+        self.first.into_iter().chain(self.others).for_each(Waker::wake);
+    }
+}
