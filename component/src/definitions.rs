@@ -51,6 +51,16 @@ pub(crate) enum ItemIndex {
     Type,
 }
 
+impl ItemIndex {
+    /// What sort of item it is.
+    pub(crate) fn sort(self) -> Sort {
+        match self {
+            Self::Indexed(sort, _) => sort,
+            Self::Resource(_) | Self::Type => Sort::Type,
+        }
+    }
+}
+
 /// Which resource type of the body an export of an instance is: the names lead through instances within instances.
 pub(crate) struct Binding {
     pub path: Box<[Name]>,

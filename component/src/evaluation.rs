@@ -76,6 +76,18 @@ pub(crate) struct InstanceValue<T> {
     pub exports: Items<T>,
 }
 
+impl<T> InstanceValue<T> {
+    /// The export at the end of `path`, which leads through instances.
+    pub(crate) fn export(&self, path: &[impl AsRef<str>]) -> Option<&Item<T>> {
+        let (first, rest) = path.split_first()?;
+        match (self.exports.get(first.as_ref())?, rest) {
+            (item, []) => Some(item),
+            (Item::Instance(instance), rest) => instance.export(rest),
+            _ => None,
+        }
+    }
+}
+
 enum CoreInstance {
     Instance(Instance),
     Bag(Vec<(Box<str>, Extern)>),
@@ -244,15 +256,10 @@ impl<T: Host> Evaluation<T> {
                 self.add(store, *sort, item, bindings)?;
             }
             Step::Export { name, item } => {
-                let item = self.item(store, *item)?;
+                // A type that is exported is one that the body knows: there is nothing to bind.
+                let (sort, item) = (item.sort(), self.item(store, *item)?);
                 self.exports.insert(name.clone(), item.clone());
-                match item {
-                    Item::Resource(_) | Item::Type => {}
-                    Item::Function(function) => self.functions.push(function),
-                    Item::Instance(instance) => self.instances.push(instance),
-                    Item::Component(component) => self.components.push(component),
-                    Item::Module(module) => self.modules.push(module),
-                }
+                self.add(store, sort, item, &[])?;
             }
             Step::Resource { index, destructor } => {
                 let destructor =
@@ -406,7 +413,7 @@ impl<T: Host> Evaluation<T> {
         bindings: &[Binding],
     ) -> Result<(), InstantiationError> {
         for binding in bindings {
-            if let Some(Item::Resource(id)) = find(&instance, &binding.path) {
+            if let Some(Item::Resource(id)) = instance.export(&binding.path) {
                 self.bind(store, binding.resource, *id)?;
             }
         }
@@ -429,15 +436,5 @@ impl<T: Host> Evaluation<T> {
     fn resource(&self, store: &Store<T>, index: ResourceIndex) -> Result<ResourceId, InstantiationError> {
         let instance = store.data().state().instance(self.instance).map_err(|_| missing())?;
         get(&instance.resources, index.0)
-    }
-}
-
-/// The export at the end of `path`.
-fn find<'a, T>(instance: &'a InstanceValue<T>, path: &[Name]) -> Option<&'a Item<T>> {
-    let (first, rest) = path.split_first()?;
-    match (instance.exports.get(first)?, rest) {
-        (item, []) => Some(item),
-        (Item::Instance(instance), rest) => find(instance, rest),
-        _ => None,
     }
 }

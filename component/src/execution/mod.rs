@@ -166,15 +166,7 @@ impl<T: Host> Execution<T> {
     /// The function that the instance exports under `path`: the names of instances, then the function's. `None` if there is
     /// none, or it is not instantiated yet.
     pub fn function(&self, path: &[&str]) -> Option<ExportedFunction<T>> {
-        let (last, instances) = path.split_last()?;
-        let mut exports = &self.instance.as_ref()?.exports;
-        for name in instances {
-            match exports.get(*name)? {
-                Item::Instance(instance) => exports = &instance.exports,
-                _ => return None,
-            }
-        }
-        match exports.get(*last)? {
+        match self.instance.as_ref()?.export(path)? {
             Item::Function(function) => Some(ExportedFunction(function.clone())),
             _ => None,
         }
