@@ -178,6 +178,7 @@ fn arguments(qemu: &mut Command, settings: &Settings, kernel: &Path, files: &Fil
         .arg("-fsdev")
         .arg(format!("local,id=share,security_model=none,path={}", files.path("share").display()))
         .args(["-device", &format!("virtio-9p-{bus},fsdev=share,mount_tag=selftest")])
+        .args(["-netdev", "user,id=net,restrict=on", "-device", &format!("virtio-net-{bus},netdev=net")])
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")

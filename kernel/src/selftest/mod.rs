@@ -20,6 +20,7 @@ mod faults;
 mod guests;
 mod intrinsics;
 mod memory;
+mod network;
 mod scale;
 mod time;
 mod vectors;
