@@ -16,6 +16,9 @@
 
 extern crate alloc;
 
+#[cfg(not(panic = "abort"))]
+compile_error!("the kernel cannot unwind: say `--profile kernel`, to `cargo check` and `clippy` too");
+
 mod acpi;
 #[allow(dead_code, reason = "devices are the users of some of it")]
 mod arch;
