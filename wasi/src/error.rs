@@ -1,6 +1,7 @@
 //! The one error of the core: what went wrong, in POSIX terms. Each face spells it its own way at the boundary
 //! (preview 1 as `errno`, 0.2 as `error-code`); nothing here knows a number of theirs.
 
+use crate::http;
 use core::fmt;
 
 /// The result of a core operation.
@@ -111,11 +112,14 @@ pub enum Error {
     NotConnected,
     /// `ETIMEDOUT`: the other end does not answer.
     TimedOut,
+    /// The stream is the body of an HTTP message, and what went wrong with that has no symbol: `EIO` for those who need one.
+    Http(http::Error),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Http(error) => return error.fmt(f),
             Self::Access => "permission denied",
             Self::WouldBlock => "the operation would block",
             Self::BadDescriptor => "bad descriptor",

@@ -73,6 +73,7 @@ pub mod guest;
 pub mod heap;
 #[cfg(feature = "std")]
 pub mod hosted;
+pub mod http;
 pub mod io;
 pub mod limits;
 pub mod memory;

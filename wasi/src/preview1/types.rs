@@ -26,7 +26,7 @@ pub const fn errno(error: Error) -> u16 {
         Error::IllegalSequence => 25,
         Error::Interrupted => 27,
         Error::Invalid | Error::InvalidState => 28,
-        Error::Io => 29,
+        Error::Io | Error::Http(_) => 29,
         Error::IsDirectory => 31,
         Error::Loop => 32,
         Error::TooManyOpen => 33,

@@ -63,7 +63,7 @@ impl From<Error> for ErrorCode {
             Error::IllegalSequence => Self::IllegalByteSequence,
             Error::Interrupted => Self::Interrupted,
             Error::Invalid | Error::Domain | Error::Fault => Self::Invalid,
-            Error::Io => Self::Io,
+            Error::Io | Error::Http(_) => Self::Io,
             Error::IsDirectory => Self::IsDirectory,
             Error::Loop => Self::Loop,
             Error::TooManyLinks => Self::TooManyLinks,

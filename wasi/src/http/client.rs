@@ -1,0 +1,58 @@
+//! Requests: how they begin.
+
+use super::{Error, Exchange, OutgoingBody, RequestHead, SECOND, Transport};
+use crate::{clocks::Clock, types::Nanoseconds};
+use alloc::{boxed::Box, sync::Arc};
+use core::task::{Context, Poll};
+
+/// Makes a connection: resolves a name, connects, agrees on TLS.
+pub trait Connect: Send {
+    /// Waits for the connection. Not called again after that.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn poll_connect(&mut self, task: &mut Context<'_>) -> Poll<Result<Transport, Error>>;
+}
+
+/// A connection that is there already.
+impl Connect for Transport {
+    fn poll_connect(&mut self, _: &mut Context<'_>) -> Poll<Result<Transport, Error>> {
+        Poll::Ready(Ok(self.clone()))
+    }
+}
+
+/// How long the parts of a request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until there is a connection.
+    pub connect: Nanoseconds,
+    /// From then on, until the head of the response is there.
+    pub first_byte: Nanoseconds,
+    /// Between two pieces of the bodies, where one is waited for.
+    pub between_bytes: Nanoseconds,
+}
+
+impl Default for Timeouts {
+    /// Ten minutes each.
+    fn default() -> Self {
+        Self { connect: 600 * SECOND, first_byte: 600 * SECOND, between_bytes: 600 * SECOND }
+    }
+}
+
+/// Begins a request over the connection that `connect` makes. Nothing happens until the exchange, or the body, is polled.
+///
+/// # Errors
+/// [`Error::RequestBodySize`] for a Content-Length with no body; [`Error::Protocol`] for CONNECT, and for fields that contradict each
+/// other.
+pub fn request(
+    connect: Box<dyn Connect>,
+    head: RequestHead,
+    body: Option<Arc<OutgoingBody>>,
+    timeouts: Timeouts,
+    clock: Arc<dyn Clock>,
+) -> Result<Exchange, Error> {
+    if head.method.as_str() == "CONNECT" {
+        return Err(Error::Protocol("a tunnel, which is not supported"));
+    }
+    Exchange::client(connect, head, body, timeouts, clock)
+}

@@ -1,0 +1,370 @@
+//! A server's side.
+
+use super::*;
+
+struct Server {
+    exchange: Exchange,
+    peer: Peer,
+    clock: Arc<TestClock>,
+}
+
+fn server() -> Server {
+    server_with(1 << 16, Limits::default())
+}
+
+fn server_with(capacity: usize, limits: Limits) -> Server {
+    let (transport, peer) = connection(capacity);
+    let (dynamic, clock) = clock();
+    Server { exchange: Exchange::server(transport, limits, dynamic), peer, clock }
+}
+
+impl Server {
+    fn request(&self) -> RequestHead {
+        ready(self.exchange.poll_request(&mut noop())).unwrap().expect("a request")
+    }
+
+    /// Answers, and goes on to the next exchange; `false` if there is none.
+    fn finish(&mut self) -> bool {
+        match ready(self.exchange.poll_finish(&mut noop())).unwrap() {
+            Some(next) => {
+                self.exchange = next;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Answers with this body, written behind the head.
+    fn answer(&self, head: ResponseHead, body: &str) {
+        let outgoing = Arc::new(OutgoingBody::of_response(&head.fields));
+        self.exchange.respond(head, Some(outgoing.clone())).unwrap();
+        assert!(self.exchange.poll_finish(&mut noop()).is_pending());
+        write(&outgoing, body);
+        outgoing.finish(None).unwrap();
+    }
+}
+
+const DATE: &str = "Date: Sun, 09 Sep 2001 01:46:40 GMT\r\n";
+
+#[test]
+fn requests_follow_each_other_on_one_connection() {
+    let mut server = server();
+    // Two at once, and a part of a third.
+    server.peer.send("GET /1 HTTP/1.1\r\nHost: h\r\n\r\nPOST /2?q HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nX: y\r\n\r\nbodyGET /3 HT");
+    let head = server.request();
+    assert_eq!(head.method.as_str(), "GET");
+    assert_eq!(head.path_with_query.as_deref(), Some("/1"));
+    assert_eq!((head.scheme, head.authority.as_deref()), (Scheme::Http, Some("h")));
+    server.exchange.respond(response(200, &[("A", "b")]), None).unwrap();
+    assert!(server.finish());
+    assert_eq!(
+        server.peer.receive(),
+        alloc::format!("HTTP/1.1 200 OK\r\n{DATE}Content-Length: 0\r\nA: b\r\n\r\n")
+    );
+
+    let head = server.request();
+    let received = fields(&[("Content-Length", "4"), ("X", "y")]).immutable();
+    assert_eq!((head.method.as_str(), head.fields), ("POST", received));
+    assert_eq!(read(&server.exchange.incoming_body()), (Ok(true), "body".into()));
+    server.answer(response(404, &[("date", "today")]), "not here");
+    assert!(server.finish());
+    assert_eq!(
+        server.peer.receive(),
+        "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\ndate: today\r\n\r\n8\r\nnot here\r\n0\r\n\r\n"
+    );
+
+    assert!(server.exchange.poll_request(&mut noop()).is_pending());
+    server.peer.send("TP/1.1\r\nHost: h\r\nConnection: x, Close\r\n\r\n");
+    assert_eq!(server.request().path_with_query.as_deref(), Some("/3"));
+    server.answer(response(200, &[("Content-Length", "2"), ("Date", "")]), "ok");
+    assert!(!server.finish());
+    drop(server.exchange);
+    assert_eq!(
+        server.peer.receive(),
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\nDate: \r\n\r\nok"
+    );
+    assert!(server.peer.is_closed());
+}
+
+#[test]
+fn a_client_may_close_between_requests() {
+    let mut server = server();
+    server.peer.send("\r\n");
+    assert!(server.exchange.poll_request(&mut noop()).is_pending());
+    server.peer.output = None;
+    assert_eq!(ready(server.exchange.poll_request(&mut noop())), Ok(None));
+}
+
+#[test]
+fn a_body_that_is_known_when_the_head_leaves_has_its_length() {
+    let mut server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    write(&body, "hello");
+    body.finish(None).unwrap();
+    server.exchange.respond(response(200, &[("Date", "")]), Some(body)).unwrap();
+    assert!(server.finish());
+    assert_eq!(server.peer.receive(), "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: \r\n\r\nhello");
+}
+
+#[test]
+fn trailers_follow_chunks() {
+    let mut server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    write(&body, "hello");
+    body.finish(Some(fields(&[("Sum", "5")]))).unwrap();
+    server.exchange.respond(response(200, &[("Date", "")]), Some(body)).unwrap();
+    assert!(server.finish());
+    assert_eq!(
+        server.peer.receive(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nDate: \r\n\r\n5\r\nhello\r\n0\r\nSum: 5\r\n\r\n"
+    );
+}
+
+#[test]
+fn some_responses_have_no_body_whatever_is_written() {
+    for (request, status) in [("HEAD / HTTP/1.1", 200), ("GET / HTTP/1.1", 204), ("GET / HTTP/1.1", 304)] {
+        let mut server = server();
+        server.peer.send(alloc::format!("{request}\r\nHost: h\r\n\r\n"));
+        server.request();
+        server.answer(response(status, &[("Date", "")]), "nobody reads this");
+        assert!(server.finish());
+        let received = server.peer.receive();
+        assert!(received.ends_with("Date: \r\n\r\n") && !received.contains("Transfer"), "{received}");
+    }
+}
+
+#[test]
+fn http_1_0_has_no_chunks_and_closes() {
+    let mut server = server();
+    server.peer.send(
+        "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    );
+    assert_eq!(server.request().authority, None);
+    server.answer(response(200, &[("Date", ""), ("Content-Length", "1")]), "a");
+    assert!(server.finish());
+    assert_eq!(
+        server.peer.receive(),
+        "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nDate: \r\nContent-Length: 1\r\n\r\na"
+    );
+    server.request();
+    server.answer(response(200, &[("Date", "")]), "until the end");
+    assert!(!server.finish());
+    assert_eq!(server.peer.receive(), "HTTP/1.1 200 OK\r\nConnection: close\r\nDate: \r\n\r\nuntil the end");
+
+    let mut server = self::server();
+    server.peer.send("GET / HTTP/1.0\r\n\r\n");
+    server.request();
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(!server.finish());
+}
+
+#[test]
+fn who_waits_to_be_asked_for_a_body_is_asked_when_it_is_read() {
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
+    let mut server = server();
+    server.peer.send(post);
+    server.request();
+    let body = server.exchange.incoming_body();
+    assert_eq!(server.peer.receive(), "");
+    for _ in 0..2 {
+        assert_eq!(read(&body), (Ok(false), "".into()));
+    }
+    assert_eq!(server.peer.receive(), "HTTP/1.1 100 Continue\r\n\r\n");
+    server.peer.send("hi");
+    assert_eq!(read(&body), (Ok(true), "hi".into()));
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(server.finish());
+
+    // Nobody reads it: it is not asked for, and whether it comes nobody knows.
+    server.peer.receive();
+    server.peer.send(post);
+    server.request();
+    server.exchange.respond(response(403, &[("Date", "")]), None).unwrap();
+    assert!(!server.finish());
+    assert_eq!(server.peer.receive(), "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nDate: \r\n\r\n");
+
+    // It did not wait.
+    let server = self::server();
+    server.peer.send([post, "hi"].concat());
+    server.request();
+    assert_eq!(read(&server.exchange.incoming_body()), (Ok(true), "hi".into()));
+    assert_eq!(server.peer.receive(), "");
+}
+
+#[test]
+fn what_is_left_of_a_request_is_thrown_away_up_to_a_limit() {
+    let mut server = server_with(1 << 20, Limits::default());
+    server.peer.send(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nabcdeGET /next HTTP/1.1\r\nHost: h\r\n\r\n",
+    );
+    server.request();
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(server.finish());
+    assert_eq!(server.request().path_with_query.as_deref(), Some("/next"));
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(server.finish());
+
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 500000\r\n\r\n");
+    server.peer.send("a".repeat(500_000));
+    server.request();
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(!server.finish());
+}
+
+#[test]
+fn a_response_that_breaks_off_breaks_the_connection() {
+    let server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    server.exchange.respond(response(200, &[("Date", "")]), Some(body.clone())).unwrap();
+    write(&body, "half");
+    assert!(server.exchange.poll_finish(&mut noop()).is_pending());
+    body.abort();
+    assert!(matches!(ready(server.exchange.poll_finish(&mut noop())), Err(Error::Protocol(_))));
+    assert_eq!(body.poll_write(&mut noop(), b"x"), Poll::Ready(Err(crate::Error::Pipe)));
+    let received = server.peer.receive();
+    assert!(received.ends_with("\r\n\r\n4\r\nhalf\r\n"), "{received:?}");
+    assert!(server.peer.is_closed());
+}
+
+#[test]
+fn a_response_is_as_long_as_it_says() {
+    for (length, body, error) in
+        [("3", "ab", Error::ResponseBodySize(2)), ("3", "abcd", Error::ResponseBodySize(4))]
+    {
+        let outgoing = OutgoingBody::of_response(&fields(&[("Content-Length", length)]));
+        let written = outgoing.poll_write(&mut noop(), body.as_bytes());
+        match written {
+            Poll::Ready(Ok(2)) => assert_eq!(outgoing.finish(None), Err(error)),
+            written => assert_eq!(written, Poll::Ready(Err(crate::Error::Http(error)))),
+        }
+    }
+    let server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let none = server.exchange.respond(response(200, &[("Content-Length", "3")]), None);
+    assert_eq!(none, Err(Error::ResponseBodySize(0)));
+    let two =
+        server.exchange.respond(response(200, &[("Content-Length", "0"), ("Content-Length", "0")]), None);
+    assert!(matches!(two, Err(Error::Protocol(_))));
+    assert!(!server.exchange.has_responded());
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(matches!(server.exchange.respond(response(200, &[]), None), Err(Error::Protocol(_))));
+}
+
+#[test]
+fn slow_clients_are_not_waited_for() {
+    let limits = Limits { idle_time: 50, head_time: 20, read_time: 30, write_time: 40, ..Limits::default() };
+    let late = |server: &Server| ready(server.exchange.poll_request(&mut noop())).unwrap_err();
+    // No request comes.
+    let server = server_with(16, limits);
+    assert!(server.exchange.poll_request(&mut noop()).is_pending());
+    server.clock.advance(49);
+    assert!(server.exchange.poll_request(&mut noop()).is_pending());
+    server.clock.advance(1);
+    assert_eq!(late(&server), Error::ReadTimeout);
+    // It does not end, though something comes all the time.
+    let server = server_with(16, limits);
+    server.clock.advance(40);
+    for _ in 0..20 {
+        server.peer.send("G");
+        assert!(server.exchange.poll_request(&mut noop()).is_pending());
+        server.clock.advance(1);
+    }
+    assert_eq!(late(&server), Error::ReadTimeout);
+    // The body does not come; what comes gives it time again.
+    let server = server_with(1 << 10, limits);
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+    server.request();
+    let body = server.exchange.incoming_body();
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    let mut buffer = [0; 8];
+    let mut poll = || body.poll_read(&mut Context::from_waker(&waker), &mut buffer);
+    server.clock.advance(1_000);
+    for _ in 0..3 {
+        assert!(poll().is_pending());
+        server.clock.advance(29);
+        assert!(poll().is_pending());
+        server.peer.send("a");
+        assert_eq!(poll(), Poll::Ready(Ok(1)));
+    }
+    assert!(poll().is_pending());
+    wakes.take();
+    server.clock.advance(30);
+    assert_eq!(wakes.take(), 1);
+    assert_eq!(poll(), Poll::Ready(Err(crate::Error::Http(Error::ReadTimeout))));
+    assert_eq!(poll(), Poll::Ready(Err(crate::Error::Http(Error::ReadTimeout))));
+    // The response is not taken.
+    let server = server_with(64, limits);
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    server.exchange.respond(response(200, &[("X", &"y".repeat(200))]), None).unwrap();
+    for _ in 0..3 {
+        assert!(server.exchange.poll_finish(&mut noop()).is_pending());
+        server.clock.advance(39);
+        assert!(server.exchange.poll_finish(&mut noop()).is_pending());
+        assert_ne!(server.peer.receive(), "");
+    }
+    assert!(server.exchange.poll_finish(&mut noop()).is_pending());
+    server.clock.advance(40);
+    assert!(matches!(ready(server.exchange.poll_finish(&mut noop())), Err(Error::WriteTimeout)));
+}
+
+#[test]
+fn who_does_not_read_holds_the_peer_back_and_who_does_not_take_the_writer() {
+    let mut server = server_with(256, Limits::default());
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n");
+    server.request();
+    for _ in 0..100 {
+        assert!(server.exchange.poll_finish(&mut noop()).is_pending());
+    }
+    let output = server.peer.output.take().unwrap();
+    let mut sent = 0;
+    while let Poll::Ready(Ok(count)) = output.poll_write(&mut noop(), &[b'x'; 1000]) {
+        sent += count;
+        assert!(sent <= 20_000, "nobody reads it");
+        assert!(server.exchange.poll_finish(&mut noop()).is_pending());
+    }
+
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    server.exchange.respond(response(200, &[]), Some(body.clone())).unwrap();
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    let mut written = 0;
+    while let Poll::Ready(count) = body.poll_write(&mut Context::from_waker(&waker), &[b'y'; 1000]) {
+        written += count.unwrap();
+        assert!(written <= 200_000, "nobody takes it");
+    }
+    assert!(body.poll_writable(&mut noop()).is_pending());
+    assert!(body.poll_flush(&mut noop()).is_pending());
+    wakes.take();
+    let received = server.peer.receive();
+    assert!(!received.is_empty());
+    assert!(wakes.take() > 0, "there is room again");
+    let mut all = received;
+    while body.poll_flush(&mut noop()).is_pending() {
+        all += &server.peer.receive();
+    }
+    all += &server.peer.receive();
+    assert_eq!(all.bytes().filter(|byte| *byte == b'y').count(), written);
+    assert!(
+        matches!(body.poll_writable(&mut noop()), Poll::Ready(Ok(readiness)) if readiness.bytes == 64 << 10)
+    );
+}
+
+#[test]
+fn an_idle_connection_has_no_buffers() {
+    let mut server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(server.finish());
+    assert!(server.exchange.poll_request(&mut noop()).is_pending());
+    assert_eq!(server.exchange.buffered(), 0);
+}
