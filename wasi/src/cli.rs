@@ -10,6 +10,7 @@ use crate::{
     memory::LinearMemories,
     program::growth::LARGEST_SLICE,
     random::Entropy,
+    sockets::{Access, TcpSocket},
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
 
@@ -25,7 +26,8 @@ pub struct Machine {
 }
 
 /// What one run of a program is started with; a clone is as good for the next. By default: one argument (the name), no environment, an empty stdin,
-/// stdout and stderr thrown away, no directories, and the default [`Limits`].
+/// stdout and stderr thrown away, no directories, no
+/// network, and the default [`Limits`].
 #[derive(Clone)]
 pub struct Command {
     /// The arguments; the first is the program's own name.
@@ -36,6 +38,8 @@ pub struct Command {
     pub(crate) stdout: Arc<dyn OutputStream>,
     pub(crate) stderr: Arc<dyn OutputStream>,
     pub(crate) preopens: Vec<Preopen>,
+    pub(crate) network: Option<Access>,
+    pub(crate) listeners: Vec<TcpSocket>,
     pub(crate) limits: Limits,
     pub(crate) slices: Slices,
 }
@@ -54,6 +58,10 @@ pub struct Grants {
     pub stderr: Arc<dyn OutputStream>,
     /// The names that the program knows its directories by, and the directories with their permissions.
     pub preopens: Vec<(String, Directory)>,
+    /// The network, if it may use one.
+    pub network: Option<Access>,
+    /// The sockets that it has from the start, listening.
+    pub listeners: Vec<TcpSocket>,
     /// Descriptors that may be open at once, stdio and the directories included.
     pub max_descriptors: u32,
     /// The machine's clocks.
@@ -88,6 +96,8 @@ impl Command {
             stdout: Arc::new(NullOutput),
             stderr: Arc::new(NullOutput),
             preopens: Vec::new(),
+            network: None,
+            listeners: Vec::new(),
             limits: Limits::default(),
             slices: Slices::default(),
         }
@@ -143,6 +153,19 @@ impl Command {
         self
     }
 
+    /// Gives the program the network, as far as the access goes.
+    pub fn network(mut self, access: Access) -> Self {
+        self.network = Some(access);
+        self
+    }
+
+    /// Gives the program a socket, which is to be [listening](TcpSocket::listen). Preview 1 has them as descriptors from 3 on, before the
+    /// directories; 0.2 has no word for them.
+    pub fn listener(mut self, socket: TcpSocket) -> Self {
+        self.listeners.push(socket);
+        self
+    }
+
     /// What the run may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -187,6 +210,8 @@ impl Command {
             stdout: self.stdout,
             stderr: self.stderr,
             preopens: preopens.collect::<Result<_, _>>()?,
+            network: self.network,
+            listeners: self.listeners,
             max_descriptors: self.limits.descriptors.unwrap_or(u32::MAX),
             clock: machine.clock.clone(),
             entropy: machine.entropy.clone(),

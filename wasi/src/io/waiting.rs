@@ -34,6 +34,11 @@ impl Waiting {
         crowd
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
+
     /// Wakes all. Not under the lock of what is waited for: a waker may be the last to hold a task that
     /// holds that.
     pub(crate) fn wake(self) {

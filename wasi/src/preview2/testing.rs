@@ -77,6 +77,8 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
             ("/".to_string(), directory(Permissions::ReadWrite)),
             ("/ro".to_string(), directory(Permissions::ReadOnly)),
         ]),
+        network: None,
+        listeners: Vec::new(),
         max_descriptors,
         clock: machine.clock,
         entropy: machine.entropy,

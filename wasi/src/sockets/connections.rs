@@ -1,0 +1,483 @@
+//! The TCP connections of a stack, and those who listen for them. What programs see of them is in [`tcp`](super::tcp).
+//!
+//! smoltcp knows no backlog: a socket that listens becomes the connection. So none listens, but when a frame asks for a connection
+//! that somebody listens for, a socket is made that listens for just this frame. A connection that nobody holds any more
+//! stays until it is properly over, for a while at most.
+
+use super::{
+    Family,
+    device::Syn,
+    notify::{Notify, Woken},
+    ports::{Port, Ports},
+    stack::Sockets,
+    tcp::Options,
+};
+use crate::{Error, Result, heap, types::Nanoseconds};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
+use core::mem;
+use smoltcp::{
+    iface::{SocketHandle, SocketSet},
+    socket::tcp::{Socket, SocketBuffer, State},
+    time::Duration,
+    wire::{IpAddress, IpEndpoint, IpListenEndpoint},
+};
+
+const SECOND: Nanoseconds = 1_000_000_000;
+/// How long a connection may take to come about: what it takes to repeat the first segment five times.
+const CONNECT: Nanoseconds = 60 * SECOND;
+/// How long what is sent may stay unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+/// How long a connection that nobody holds may take to end.
+const ORPHANED: Nanoseconds = 60 * SECOND;
+/// Connections in `TIME-WAIT` that are kept; beyond, the oldest is forgotten.
+const TIME_WAIT_MAX: usize = 128;
+/// How often connections are looked after.
+const LOOK: Nanoseconds = 5 * SECOND;
+
+/// A connection's number.
+pub(super) type Id = u64;
+
+/// The connections, and who listens.
+pub(super) struct Connections {
+    /// Those who wait for what nobody holds any more to end.
+    pub(super) ended: Arc<Notify>,
+    connections: BTreeMap<Id, Connection>,
+    listeners: BTreeMap<Id, Listener>,
+    next: Id,
+    /// Those that are to be looked after at every turn: they come about or end.
+    changing: Vec<Id>,
+    /// Those in `TIME-WAIT` that nobody holds, the oldest first.
+    time_wait: VecDeque<Id>,
+    /// When all are to be looked after.
+    look: Option<Nanoseconds>,
+}
+
+/// A connection.
+pub(super) struct Connection {
+    pub(super) family: Family,
+    pub(super) handle: SocketHandle,
+    pub(super) notify: Arc<Notify>,
+    /// What came before the connection was over and has not been read: smoltcp forgets it after `TIME-WAIT`.
+    pub(super) rest: VecDeque<u8>,
+    /// The other end has said that it sends no more.
+    pub(super) finished: bool,
+    /// Until when it has to have come about.
+    connecting: Option<Nanoseconds>,
+    /// Why it did not come about.
+    pub(super) failed: Option<Error>,
+    /// Until when it may exist, since nobody holds it.
+    orphaned: Option<Nanoseconds>,
+    /// What it has taken of the local addresses.
+    port: Option<Port>,
+    /// Who it is to be given to, once it has come about.
+    listener: Option<Id>,
+    /// It is looked after at every turn.
+    changing: bool,
+    /// It is among those in `TIME-WAIT`.
+    waits: bool,
+}
+
+/// Who listens for connections.
+pub(super) struct Listener {
+    local: IpListenEndpoint,
+    family: Family,
+    /// Connections that may come about or wait to be accepted at once.
+    pub(super) backlog: usize,
+    /// Those that come about.
+    coming: usize,
+    /// Those that wait to be accepted.
+    accepted: VecDeque<Id>,
+    pub(super) notify: Arc<Notify>,
+    pub(super) options: Options,
+}
+
+impl Connection {
+    /// smoltcp's socket of it.
+    pub(super) fn socket<'s>(&self, sockets: &'s mut Sockets) -> &'s mut Socket<'static> {
+        sockets.of(self.family).get_mut::<Socket>(self.handle)
+    }
+
+    /// Whether it has neither come about nor failed to.
+    pub(super) fn is_coming(&self) -> bool {
+        self.connecting.is_some()
+    }
+
+    /// Reads what is left of it.
+    pub(super) fn take_rest(&mut self, buffer: &mut [u8], peek: bool) -> usize {
+        let count = buffer.len().min(self.rest.len());
+        buffer.iter_mut().zip(&self.rest).for_each(|(to, from)| *to = *from);
+        if !peek {
+            self.rest.drain(..count);
+        }
+        count
+    }
+}
+
+impl Connections {
+    pub(super) fn new(woken: &Woken) -> Self {
+        Self {
+            ended: Notify::new(woken),
+            connections: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            next: 0,
+            changing: Vec::new(),
+            time_wait: VecDeque::new(),
+            look: None,
+        }
+    }
+
+    fn number(&mut self) -> Id {
+        let id = self.next;
+        self.next = id.wrapping_add(1);
+        id
+    }
+
+    /// A connection.
+    pub(super) fn get(&mut self, id: Id) -> Result<&mut Connection> {
+        self.connections.get_mut(&id).ok_or(Error::NotConnected)
+    }
+
+    /// Who listens.
+    pub(super) fn listener(&mut self, id: Id) -> Result<&mut Listener> {
+        self.listeners.get_mut(&id).ok_or(Error::InvalidState)
+    }
+
+    /// Whether a port is a connection's local one.
+    pub(super) fn uses(&self, sockets: &SocketSet<'static>, family: Family, port: u16) -> bool {
+        let mut ours = self.connections.values().filter(|connection| connection.family == family);
+        ours.any(|connection| {
+            let local = sockets.get::<Socket>(connection.handle).local_endpoint();
+            local.is_some_and(|local| local.port == port)
+        })
+    }
+
+    /// Begins a connection: `socket` is connecting.
+    pub(super) fn open(
+        &mut self,
+        sockets: &mut SocketSet<'static>,
+        (family, mut socket): (Family, Socket<'static>),
+        port: Port,
+        notify: Arc<Notify>,
+        now: Nanoseconds,
+    ) -> Id {
+        socket.set_timeout(Some(Duration::from_micros(CONNECT / 1_000)));
+        let id = self.number();
+        let connection = Connection {
+            family,
+            handle: sockets.add(socket),
+            notify,
+            rest: VecDeque::new(),
+            finished: false,
+            connecting: Some(now.saturating_add(CONNECT)),
+            failed: None,
+            orphaned: None,
+            port: Some(port),
+            listener: None,
+            changing: true,
+            waits: false,
+        };
+        self.connections.insert(id, connection);
+        self.changing.push(id);
+        self.look.get_or_insert(now.saturating_add(LOOK));
+        id
+    }
+
+    /// Begins to listen.
+    pub(super) fn listen(
+        &mut self,
+        family: Family,
+        local: IpListenEndpoint,
+        backlog: usize,
+        notify: Arc<Notify>,
+        options: Options,
+    ) -> Id {
+        let id = self.number();
+        let accepted = VecDeque::new();
+        self.listeners.insert(id, Listener { local, family, backlog, coming: 0, accepted, notify, options });
+        id
+    }
+
+    /// Takes a connection that has come about.
+    pub(super) fn accept(&mut self, id: Id) -> Result<Option<Id>> {
+        let listener = self.listener(id)?;
+        let accepted = listener.accepted.pop_front();
+        if let Some(connection) = accepted.and_then(|id| self.connections.get_mut(&id)) {
+            connection.listener = None;
+        }
+        Ok(accepted)
+    }
+
+    /// How many connections wait to be accepted.
+    pub(super) fn waiting(&mut self, id: Id) -> Result<usize> {
+        Ok(self.listener(id)?.accepted.len())
+    }
+
+    /// Listens no more; those who have not been accepted are sent away.
+    pub(super) fn close_listener(&mut self, sockets: &mut Sockets, id: Id) {
+        if self.listeners.remove(&id).is_none() {
+            return;
+        }
+        for (&number, connection) in &mut self.connections {
+            if connection.listener == Some(id) {
+                sockets.of(connection.family).get_mut::<Socket>(connection.handle).abort();
+                connection.orphaned = Some(0);
+                if !mem::replace(&mut connection.changing, true) {
+                    self.changing.push(number);
+                }
+            }
+        }
+    }
+
+    /// A frame asks for a connection. Makes a socket for it, if somebody listens there.
+    ///
+    /// # Errors
+    /// When the frame is to be lost, so that whoever asks asks again: the backlog is full, or there is no memory.
+    pub(super) fn asked(
+        &mut self,
+        sockets: &mut SocketSet<'static>,
+        syn: &Syn,
+        now: Nanoseconds,
+        woken: &Woken,
+    ) -> Result<Option<Id>> {
+        let same = |connection: &Connection| {
+            let socket = sockets.get::<Socket>(connection.handle);
+            socket.local_endpoint() == Some(syn.to) && socket.remote_endpoint() == Some(syn.from)
+        };
+        // A handle is of its family's set.
+        let mut ours =
+            self.connections.iter().filter(|(_, connection)| connection.family.is_of(&syn.to.addr));
+        let same = ours.find(|(_, connection)| same(connection));
+        if let Some((&id, connection)) = same {
+            // It may begin anew what has just ended (RFC 9293, 3.10.7.4).
+            let ended = sockets.get::<Socket>(connection.handle).state() == State::TimeWait;
+            if !ended || connection.orphaned.is_none() {
+                return Ok(None);
+            }
+            sockets.remove(connection.handle);
+            self.connections.remove(&id);
+            self.time_wait.retain(|&old| old != id);
+        }
+        let hears = |listener: &Listener| {
+            listener.family.is_of(&syn.to.addr)
+                && listener.local.port == syn.to.port
+                && listener.local.addr.is_none_or(|address| address == syn.to.addr)
+        };
+        let listener = self.listeners.iter_mut().find(|(_, listener)| hears(listener));
+        let Some((&number, listener)) = listener else { return Ok(None) };
+        if listener.coming.saturating_add(listener.accepted.len()) >= listener.backlog {
+            return Err(Error::Busy);
+        }
+        let mut socket = socket(&listener.options)?;
+        socket.listen(syn.to).map_err(|_| Error::Invalid)?;
+        socket.set_timeout(Some(Duration::from_micros(CONNECT / 1_000)));
+        listener.coming = listener.coming.saturating_add(1);
+        let family = listener.family;
+        let id = self.number();
+        let connection = Connection {
+            family,
+            handle: sockets.add(socket),
+            notify: Notify::new(woken),
+            rest: VecDeque::new(),
+            finished: false,
+            connecting: Some(now.saturating_add(CONNECT)),
+            failed: None,
+            orphaned: None,
+            port: None,
+            listener: Some(number),
+            changing: true,
+            waits: false,
+        };
+        self.connections.insert(id, connection);
+        self.changing.push(id);
+        self.look.get_or_insert(now.saturating_add(LOOK));
+        Ok(Some(id))
+    }
+
+    /// The frame that asked has been looked at. What was broken (its checksum) has not begun a connection.
+    pub(super) fn answered(&mut self, sockets: &mut SocketSet<'static>, id: Id) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        if sockets.get::<Socket>(connection.handle).state() == State::Listen {
+            let listener = connection.listener.and_then(|id| self.listeners.get_mut(&id));
+            if let Some(listener) = listener {
+                listener.coming = listener.coming.saturating_sub(1);
+            }
+            sockets.remove(connection.handle);
+            self.connections.remove(&id);
+            self.changing.retain(|&changing| changing != id);
+        }
+    }
+
+    /// Looks after a connection at every turn from now on, since it ends.
+    pub(super) fn ends(&mut self, id: Id) {
+        if let Some(connection) = self.connections.get_mut(&id)
+            && !mem::replace(&mut connection.changing, true)
+        {
+            self.changing.push(id);
+        }
+    }
+
+    /// Nobody holds a connection any more. It ends in good order, if it has come about.
+    pub(super) fn abandon(&mut self, sockets: &mut Sockets, id: Id, now: Nanoseconds) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let socket = sockets.of(connection.family).get_mut::<Socket>(connection.handle);
+        socket.close();
+        connection.rest = VecDeque::new();
+        connection.orphaned = Some(now.saturating_add(ORPHANED));
+        self.ends(id);
+    }
+
+    /// Whether a connection that nobody holds has still something to send.
+    pub(super) fn is_sending(&self, sockets: &mut Sockets) -> bool {
+        let mut abandoned = self.connections.values().filter(|connection| connection.orphaned.is_some());
+        abandoned.any(|connection| {
+            let socket = sockets.of(connection.family).get::<Socket>(connection.handle);
+            match socket.state() {
+                State::Closed => socket.remote_endpoint().is_some(),
+                State::FinWait2 | State::TimeWait => false,
+                _ => true,
+            }
+        })
+    }
+
+    /// When [`settle`](Self::settle) has something to do.
+    pub(super) fn next(&self) -> Option<Nanoseconds> {
+        self.look
+    }
+
+    /// Looks after the connections that come about or end, and from time to time after all.
+    pub(super) fn settle(&mut self, sockets: &mut Sockets, ports: &mut Ports, now: Nanoseconds) {
+        let mut changing = mem::take(&mut self.changing);
+        changing.retain(|&id| {
+            let again = self.settle_one(sockets, ports, id, now);
+            if let Some(connection) = self.connections.get_mut(&id) {
+                connection.changing = again;
+            }
+            again
+        });
+        self.changing.append(&mut changing);
+        self.ended.notify();
+        if self.look.is_some_and(|look| look <= now) {
+            for connection in self.connections.values().filter(|connection| connection.connecting.is_none()) {
+                let socket = sockets.of(connection.family).get_mut::<Socket>(connection.handle);
+                // smoltcp's would end a connection on which nothing is to be said, too.
+                if socket.keep_alive().is_none() {
+                    socket.set_timeout((socket.send_queue() > 0).then_some(UNACKNOWLEDGED));
+                }
+            }
+            self.look = (!self.connections.is_empty()).then(|| now.saturating_add(LOOK));
+        }
+    }
+
+    /// Whether it is to be looked after again.
+    fn settle_one(&mut self, sockets: &mut Sockets, ports: &mut Ports, id: Id, now: Nanoseconds) -> bool {
+        let Some(connection) = self.connections.get_mut(&id) else { return false };
+        let set = sockets.of(connection.family);
+        let socket = set.get_mut::<Socket>(connection.handle);
+        let state = socket.state();
+        if let Some(deadline) = connection.connecting {
+            match state {
+                State::Listen | State::SynSent | State::SynReceived if connection.orphaned.is_none() => {
+                    return true;
+                }
+                State::Closed => {
+                    let late = now >= deadline;
+                    connection.failed = Some(if late { Error::TimedOut } else { Error::ConnectionRefused });
+                }
+                _ => {}
+            }
+            connection.connecting = None;
+            socket.set_timeout(None);
+            let listener = connection.listener.and_then(|id| self.listeners.get_mut(&id));
+            if let Some(listener) = listener {
+                listener.coming = listener.coming.saturating_sub(1);
+                match connection.failed {
+                    Some(_) => connection.orphaned = Some(0),
+                    None => {
+                        listener.options.apply(socket);
+                        listener.accepted.push_back(id);
+                        listener.notify.notify();
+                    }
+                }
+            }
+            connection.notify.notify();
+        }
+        if connection.orphaned.is_some_and(|deadline| deadline <= now) {
+            socket.abort();
+        }
+        match socket.state() {
+            State::TimeWait if connection.orphaned.is_some() => {
+                if !mem::replace(&mut connection.waits, true) {
+                    self.time_wait.push_back(id);
+                }
+                if let Some(port) = connection.port.take() {
+                    ports.release(&port);
+                }
+                if self.time_wait.len() > TIME_WAIT_MAX
+                    && let Some(oldest) = self.time_wait.pop_front()
+                    && let Some(oldest) = self.connections.remove(&oldest)
+                {
+                    sockets.of(oldest.family).remove(oldest.handle);
+                }
+                true
+            }
+            State::TimeWait => {
+                connection.finished = true;
+                keep(socket, &mut connection.rest);
+                true
+            }
+            // It may have to say so to the other end.
+            State::Closed if socket.remote_endpoint().is_some() => true,
+            State::Closed if connection.orphaned.is_some() => {
+                if let Some(port) = connection.port.take() {
+                    ports.release(&port);
+                }
+                set.remove(connection.handle);
+                self.connections.remove(&id);
+                self.time_wait.retain(|&old| old != id);
+                false
+            }
+            State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => true,
+            _ => connection.orphaned.is_some(),
+        }
+    }
+}
+
+/// Keeps what has not been read.
+fn keep(socket: &mut Socket<'static>, rest: &mut VecDeque<u8>) {
+    while socket.can_recv() {
+        let taken = socket.recv(|bytes| {
+            // No more than its buffer held, which is given back.
+            rest.extend(&*bytes);
+            (bytes.len(), bytes.len())
+        });
+        if taken.is_err() {
+            return;
+        }
+    }
+}
+
+/// A socket with buffers as large as the options say.
+///
+/// # Errors
+/// [`Error::NoMemory`].
+pub(super) fn socket(options: &Options) -> Result<Socket<'static>> {
+    let [receive, send] = [options.receive_buffer, options.send_buffer].map(|size| {
+        let mut buffer = Vec::new();
+        heap::reserve(&mut buffer, size)?;
+        buffer.resize(size, 0);
+        Ok(SocketBuffer::new(buffer))
+    });
+    let mut socket = Socket::new(receive?, send?);
+    options.apply(&mut socket);
+    Ok(socket)
+}
+
+/// An address as smoltcp listens on it: any for the unspecified one.
+pub(super) fn listen_endpoint(local: IpEndpoint) -> IpListenEndpoint {
+    let addr: Option<IpAddress> = (!local.addr.is_unspecified()).then_some(local.addr);
+    IpListenEndpoint { addr, port: local.port }
+}

@@ -1,0 +1,410 @@
+//! Between the network device and the stack: what a machine gives ([`Device`]), and what never reaches its wire.
+//!
+//! A machine talks to itself without a cable: frames to its own addresses come straight back, and what belongs to the
+//! loopback addresses neither leaves nor enters by the wire (RFC 1122, 3.2.1.3). A frame is looked at here before the stack sees it, so
+//! that it is known which connection it asks for.
+
+use alloc::{collections::VecDeque, vec::Vec};
+use core::task::Waker;
+use smoltcp::{
+    iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketSet},
+    phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _},
+    time::Instant,
+    wire::{
+        ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet,
+        IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv6Address, Ipv6Packet, TcpPacket, UdpPacket,
+    },
+};
+
+/// A machine's network device: Ethernet frames in and out.
+pub trait Device: phy::Device + Send + 'static {
+    /// The device's address. It must be unicast.
+    fn hardware_address(&self) -> [u8; 6];
+
+    /// Has `waker` woken, once, when a frame has come or when there is room to send one where there was none. A later waker
+    /// takes the place of an earlier one.
+    fn register(&mut self, waker: &Waker);
+}
+
+/// A device of a machine that has no cable: it talks to itself alone.
+#[derive(Debug, Default)]
+pub struct Loopback;
+
+impl Device for Loopback {
+    fn hardware_address(&self) -> [u8; 6] {
+        // Locally administered.
+        [2, 0, 0, 0, 0, 1]
+    }
+
+    fn register(&mut self, _waker: &Waker) {}
+}
+
+impl phy::Device for Loopback {
+    type RxToken<'a> = NoFrame;
+    type TxToken<'a> = Nowhere;
+
+    fn receive(&mut self, _timestamp: Instant) -> Option<(NoFrame, Nowhere)> {
+        None
+    }
+
+    fn transmit(&mut self, _timestamp: Instant) -> Option<Nowhere> {
+        Some(Nowhere)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.max_transmission_unit = 1514;
+        // What goes from memory to memory is not damaged.
+        capabilities.checksum = ChecksumCapabilities::ignored();
+        capabilities
+    }
+}
+
+/// No frame comes.
+#[derive(Debug)]
+pub enum NoFrame {}
+
+impl phy::RxToken for NoFrame {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, _f: F) -> R {
+        match self {}
+    }
+}
+
+/// Where nobody listens.
+#[derive(Debug)]
+pub struct Nowhere;
+
+impl phy::TxToken for Nowhere {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        f(&mut alloc::vec![0; len])
+    }
+}
+
+/// Frames that wait on their way from the machine to itself. More are lost, as on a wire.
+const LOOPED_MAX: usize = 256;
+
+/// A device with what keeps to the machine.
+pub(super) struct Wire<D> {
+    device: D,
+    address: EthernetAddress,
+    looped: Looped,
+    /// The frame that the stack gets next; empty when there is none.
+    frame: Vec<u8>,
+    /// A frame on its way out.
+    scratch: Vec<u8>,
+    /// The device had no room for a frame.
+    full: bool,
+}
+
+#[derive(Default)]
+struct Looped {
+    frames: VecDeque<Vec<u8>>,
+    /// Whether their checksums are to be computed here, since the device would do it for those that it sends.
+    fill: bool,
+}
+
+impl<D: Device> Wire<D> {
+    pub(super) fn new(device: D) -> Self {
+        let address = EthernetAddress(device.hardware_address());
+        let checksum = device.capabilities().checksum;
+        let fill = checksum.tcp.rx() && !checksum.tcp.tx() || checksum.udp.rx() && !checksum.udp.tx();
+        let looped = Looped { frames: VecDeque::new(), fill };
+        Self { device, address, looped, frame: Vec::new(), scratch: Vec::new(), full: false }
+    }
+}
+
+impl<D: Device> Link for Wire<D> {
+    fn address(&self) -> EthernetAddress {
+        self.address
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        self.device.register(waker);
+    }
+
+    fn next(&mut self, now: Instant) -> Option<Packet> {
+        if !self.frame.is_empty() {
+            return Some(Packet::of(&self.frame));
+        }
+        if let Some(frame) = self.looped.frames.pop_front() {
+            self.frame = frame;
+            return Some(Packet::of(&self.frame));
+        }
+        loop {
+            let (received, _) = self.device.receive(now)?;
+            let frame = &mut self.frame;
+            received.consume(|bytes| {
+                frame.clear();
+                frame.extend_from_slice(bytes);
+            });
+            let packet = Packet::of(&self.frame);
+            if !packet.loopback && !self.frame.is_empty() {
+                return Some(packet);
+            }
+            self.frame.clear();
+        }
+    }
+
+    fn discard(&mut self) {
+        self.frame.clear();
+    }
+
+    fn interface(&mut self, config: Config, now: Instant) -> Interface {
+        Interface::new(config, self, now)
+    }
+
+    fn ingress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool {
+        interface.poll_ingress_single(now, self, sockets) != PollIngressSingleResult::None
+    }
+
+    fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool {
+        interface.poll_egress(now, self, sockets) != PollResult::None
+    }
+
+    fn is_looping(&self) -> bool {
+        !self.looped.frames.is_empty()
+    }
+
+    fn take_full(&mut self) -> bool {
+        core::mem::take(&mut self.full)
+    }
+}
+
+impl<D: Device> phy::Device for Wire<D> {
+    type RxToken<'a> = Received<'a>;
+    type TxToken<'a> = Sent<'a, D::TxToken<'a>>;
+
+    fn receive(&mut self, now: Instant) -> Option<(Received<'_>, Self::TxToken<'_>)> {
+        if self.frame.is_empty() {
+            return None;
+        }
+        // Without room for an answer the frame waits: its sender would only repeat it.
+        let Some(token) = self.device.transmit(now) else {
+            self.full = true;
+            return None;
+        };
+        let sent =
+            Sent { token, address: self.address, looped: &mut self.looped, scratch: &mut self.scratch };
+        Some((Received(&mut self.frame), sent))
+    }
+
+    fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
+        let Some(token) = self.device.transmit(now) else {
+            self.full = true;
+            return None;
+        };
+        Some(Sent { token, address: self.address, looped: &mut self.looped, scratch: &mut self.scratch })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.device.capabilities()
+    }
+}
+
+/// The frame that the stack gets.
+pub(super) struct Received<'a>(&'a mut Vec<u8>);
+
+impl phy::RxToken for Received<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        let result = f(self.0);
+        self.0.clear();
+        result
+    }
+}
+
+/// Room for a frame that the stack sends.
+pub(super) struct Sent<'a, T> {
+    token: T,
+    address: EthernetAddress,
+    looped: &'a mut Looped,
+    scratch: &'a mut Vec<u8>,
+}
+
+impl<T: phy::TxToken> phy::TxToken for Sent<'_, T> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        self.scratch.clear();
+        self.scratch.resize(len, 0);
+        let result = f(self.scratch);
+        let packet = Packet::of(self.scratch);
+        let ours = packet.destination == Some(self.address);
+        if (ours || packet.asks) && self.looped.frames.len() < LOOPED_MAX {
+            let mut frame = self.scratch.clone();
+            if packet.asks && packet.loopback && packet.v6 {
+                to_loopback(&mut frame);
+            }
+            if self.looped.fill {
+                fill_checksum(&mut frame);
+            }
+            self.looped.frames.push_back(frame);
+        }
+        if !ours && !packet.loopback {
+            self.token.consume(len, |buffer| {
+                // As long as was asked for, of any device that is worth the name.
+                if let Some(buffer) = buffer.get_mut(..len) {
+                    buffer.copy_from_slice(self.scratch);
+                }
+            });
+        }
+        result
+    }
+}
+
+/// A [`Wire`] of any device, as the stack sees it.
+pub(super) trait Link: Send {
+    /// The device's address.
+    fn address(&self) -> EthernetAddress;
+
+    /// [`Device::register`].
+    fn register(&mut self, waker: &Waker);
+
+    /// An interface for it.
+    fn interface(&mut self, config: Config, now: Instant) -> Interface;
+
+    /// Says what the next frame is about that the stack is to see.
+    fn next(&mut self, now: Instant) -> Option<Packet>;
+
+    /// Throws that frame away.
+    fn discard(&mut self);
+
+    /// Lets the stack have it. `false` when it has to wait for room to answer it.
+    fn ingress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool;
+
+    /// Lets each socket send a packet. `false` when none did.
+    fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool;
+
+    /// Whether the machine has something to say to itself.
+    fn is_looping(&self) -> bool;
+
+    /// Whether the device has had no room for a frame since this was last asked.
+    fn take_full(&mut self) -> bool;
+}
+
+/// What a frame is about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Packet {
+    destination: Option<EthernetAddress>,
+    /// It is of the loopback network.
+    loopback: bool,
+    /// It asks who has an address.
+    asks: bool,
+    /// It is IPv6.
+    pub(super) v6: bool,
+    /// It asks for a connection.
+    pub(super) syn: Option<Syn>,
+}
+
+/// A request for a TCP connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Syn {
+    /// Who asks.
+    pub(super) from: IpEndpoint,
+    /// Where.
+    pub(super) to: IpEndpoint,
+}
+
+impl Packet {
+    /// Looks at a frame. What is broken is nothing in particular: the stack will find out.
+    fn of(frame: &[u8]) -> Self {
+        let Ok(frame) = EthernetFrame::new_checked(frame) else { return Self::default() };
+        let destination = Some(frame.dst_addr());
+        let packet = match frame.ethertype() {
+            EthernetProtocol::Arp => ArpPacket::new_checked(frame.payload())
+                .and_then(|packet| ArpRepr::parse(&packet))
+                .map(|arp| match arp {
+                    ArpRepr::EthernetIpv4 {
+                        operation, source_protocol_addr, target_protocol_addr, ..
+                    } => Self {
+                        asks: operation == ArpOperation::Request,
+                        loopback: source_protocol_addr.is_loopback() || target_protocol_addr.is_loopback(),
+                        ..Self::default()
+                    },
+                    _ => Self::default(),
+                }),
+            EthernetProtocol::Ipv4 => Ipv4Packet::new_checked(frame.payload()).map(|packet| {
+                let (from, to) = (packet.src_addr(), packet.dst_addr());
+                let whole = packet.frag_offset() == 0 && !packet.more_frags();
+                let payload = if whole { packet.payload() } else { &[] };
+                Self {
+                    loopback: from.is_loopback() || to.is_loopback(),
+                    syn: Syn::of(from.into(), to.into(), packet.next_header(), payload),
+                    ..Self::default()
+                }
+            }),
+            EthernetProtocol::Ipv6 => Ipv6Packet::new_checked(frame.payload()).map(|packet| {
+                let (from, to) = (packet.src_addr(), packet.dst_addr());
+                Self {
+                    v6: true,
+                    loopback: from.is_loopback() || to.is_loopback(),
+                    // Neighbour solicitations are all that is sent to such a group.
+                    asks: to.octets().starts_with(&SOLICITED_NODE),
+                    syn: Syn::of(from.into(), to.into(), packet.next_header(), packet.payload()),
+                    ..Self::default()
+                }
+            }),
+            _ => Ok(Self::default()),
+        };
+        Self { destination, ..packet.unwrap_or_default() }
+    }
+}
+
+/// The beginning of all solicited-node multicast addresses (RFC 4291, 2.7.1).
+const SOLICITED_NODE: [u8; 13] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff];
+
+impl Syn {
+    fn of(from: IpAddress, to: IpAddress, protocol: IpProtocol, payload: &[u8]) -> Option<Self> {
+        if protocol != IpProtocol::Tcp {
+            return None;
+        }
+        let tcp = TcpPacket::new_checked(payload).ok()?;
+        (tcp.syn() && !tcp.ack() && !tcp.rst()).then(|| Self {
+            from: IpEndpoint::new(from, tcp.src_port()),
+            to: IpEndpoint::new(to, tcp.dst_port()),
+        })
+    }
+}
+
+/// Addresses a neighbour solicitation of the loopback address to it: smoltcp takes that address for nobody's solicited-node
+/// multicast address, but learns from the solicitation who sent it.
+fn to_loopback(frame: &mut [u8]) {
+    let Ok(mut frame) = EthernetFrame::new_checked(frame) else { return };
+    let Ok(mut packet) = Ipv6Packet::new_checked(frame.payload_mut()) else { return };
+    let from = packet.src_addr();
+    packet.set_dst_addr(Ipv6Address::LOCALHOST);
+    if let Ok(mut solicitation) = Icmpv6Packet::new_checked(packet.payload_mut()) {
+        solicitation.fill_checksum(&from, &Ipv6Address::LOCALHOST);
+    }
+}
+
+/// Computes what the device would have.
+fn fill_checksum(frame: &mut [u8]) {
+    let Ok(mut frame) = EthernetFrame::new_checked(frame) else { return };
+    let fill = |from: IpAddress, to: IpAddress, protocol, payload: &mut [u8]| match protocol {
+        IpProtocol::Tcp => {
+            if let Ok(mut packet) = TcpPacket::new_checked(payload) {
+                packet.fill_checksum(&from, &to);
+            }
+        }
+        IpProtocol::Udp => {
+            if let Ok(mut packet) = UdpPacket::new_checked(payload) {
+                packet.fill_checksum(&from, &to);
+            }
+        }
+        _ => {}
+    };
+    match frame.ethertype() {
+        EthernetProtocol::Ipv4 => {
+            if let Ok(mut packet) = Ipv4Packet::new_checked(frame.payload_mut()) {
+                packet.fill_checksum();
+                let (from, to, protocol) = (packet.src_addr(), packet.dst_addr(), packet.next_header());
+                fill(from.into(), to.into(), protocol, packet.payload_mut());
+            }
+        }
+        EthernetProtocol::Ipv6 => {
+            if let Ok(mut packet) = Ipv6Packet::new_checked(frame.payload_mut()) {
+                let (from, to, protocol) = (packet.src_addr(), packet.dst_addr(), packet.next_header());
+                fill(from.into(), to.into(), protocol, packet.payload_mut());
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,340 @@
+//! The stack under its lock: smoltcp's interface and sockets, and what goes around them at every turn. The sockets that
+//! programs see are in [`tcp`](super::tcp) and [`udp`](super::udp).
+//!
+//! IPv4 and IPv6 have a set of sockets each, so that what is bound to all addresses of one family hears nothing of the other
+//! (`IPV6_V6ONLY`, which WASI asks for).
+
+use super::{
+    Configuration, Family, Ipv4, Ipv6,
+    connections::Connections,
+    device::Link,
+    notify::{Notify, Woken},
+    ports::{Port, Ports},
+};
+use crate::{Error, Result, types::Nanoseconds};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::{mem, net::IpAddr, task::Waker};
+use smoltcp::{
+    iface::{Config, Interface, SocketHandle, SocketSet},
+    socket::{dhcpv4, dns, udp},
+    time::Instant,
+    wire::{IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr},
+};
+
+/// Frames that are taken from the device in a row, before others have their turn.
+const FRAMES: usize = 128;
+/// How often all sockets are asked for a packet in a row.
+const ROUNDS: usize = 64;
+/// How long a UDP socket that nobody holds may take to send what it has.
+const LEAVING: Nanoseconds = 5_000_000_000;
+/// Name servers that are asked, of each family: what smoltcp has room for.
+const NAMESERVERS: usize = 4;
+
+/// The stack.
+pub(super) struct Stack {
+    pub(super) interface: Interface,
+    pub(super) sockets: Sockets,
+    pub(super) connections: Connections,
+    pub(super) ports: Ports,
+    pub(super) woken: Woken,
+    /// Whether an address is still awaited.
+    pub(super) awaited: bool,
+    /// Who waits for it.
+    pub(super) configured: Arc<Notify>,
+    /// Who drives the stack; taken when there is something to do.
+    driver: Option<Waker>,
+    kicked: bool,
+    link: Box<dyn Link>,
+    /// UDP sockets that nobody holds any more, until they have sent what they have, or this time has come.
+    leaving: Vec<(Family, SocketHandle, Port, Nanoseconds)>,
+    dhcp: Option<SocketHandle>,
+    /// The resolvers of both families, and whether they have somebody to ask.
+    dns: [SocketHandle; 2],
+    asked: [bool; 2],
+    /// Those that are configured, besides what DHCP says.
+    nameservers: Vec<IpAddress>,
+}
+
+/// The sockets of both families.
+pub(super) struct Sockets([SocketSet<'static>; 2]);
+
+impl Sockets {
+    /// Those of a family.
+    pub(super) fn of(&mut self, family: Family) -> &mut SocketSet<'static> {
+        let [v4, v6] = &mut self.0;
+        match family {
+            Family::Ipv4 => v4,
+            Family::Ipv6 => v6,
+        }
+    }
+}
+
+/// When a turn of the stack is over: what comes next.
+pub(super) enum Next {
+    /// There is more to do at once.
+    More,
+    /// Nothing, before the device or a program asks for it, or this time has come.
+    Wait(Option<Nanoseconds>),
+}
+
+impl Stack {
+    /// [`Error::Invalid`] for addresses that no machine can have.
+    pub(super) fn new(
+        mut link: Box<dyn Link>,
+        configuration: &Configuration,
+        seed: u64,
+        now: Nanoseconds,
+    ) -> Result<Self> {
+        let address = link.address();
+        if !address.is_unicast() {
+            return Err(Error::Invalid);
+        }
+        let mut config = Config::new(address.into());
+        config.random_seed = seed;
+        config.slaac = matches!(configuration.ipv6, Ipv6::Automatic);
+        let interface = link.interface(config, instant(now));
+        let mut sockets = Sockets([SocketSet::new(Vec::new()), SocketSet::new(Vec::new())]);
+        let dns = [Family::Ipv4, Family::Ipv6]
+            .map(|family| sockets.of(family).add(dns::Socket::new(&[], Vec::new())));
+        let dhcp = matches!(configuration.ipv4, Ipv4::Dhcp)
+            .then(|| sockets.of(Family::Ipv4).add(dhcpv4::Socket::new()));
+        let woken = Woken::default();
+        let mut stack = Self {
+            interface,
+            sockets,
+            connections: Connections::new(&woken),
+            ports: Ports::default(),
+            awaited: dhcp.is_some(),
+            configured: Notify::new(&woken),
+            woken,
+            driver: None,
+            kicked: false,
+            link,
+            leaving: Vec::new(),
+            dhcp,
+            dns,
+            asked: [false; 2],
+            nameservers: configuration.nameservers.iter().copied().map(IpAddress::from).collect(),
+        };
+        stack.add_address(Ipv4Cidr::new(Ipv4Address::LOCALHOST, 8).into())?;
+        stack.add_address(Ipv6Cidr::new(Ipv6Address::LOCALHOST, 128).into())?;
+        if let Ipv4::Static { address, prefix, gateway } = configuration.ipv4 {
+            stack.add_static(address.into(), prefix, gateway.map(Into::into))?;
+        }
+        if !matches!(configuration.ipv6, Ipv6::None) {
+            let [a, b, c, d, e, f] = address.0;
+            let interface = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
+            let mut octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            octets.iter_mut().skip(8).zip(interface).for_each(|(octet, own)| *octet = own);
+            stack.add_address(Ipv6Cidr::new(octets.into(), 64).into())?;
+        }
+        if let Ipv6::Static { address, prefix, gateway } = configuration.ipv6 {
+            stack.add_static(address.into(), prefix, gateway.map(Into::into))?;
+        }
+        stack.name_servers(&[]);
+        Ok(stack)
+    }
+
+    fn add_static(&mut self, address: IpAddr, prefix: u8, gateway: Option<IpAddr>) -> Result<()> {
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        if prefix > most {
+            return Err(Error::Invalid);
+        }
+        self.add_address(IpCidr::new(address.into(), prefix))?;
+        if let Some(gateway) = gateway {
+            self.set_gateway(gateway.into())?;
+        }
+        Ok(())
+    }
+
+    /// Gives the machine an address. Before those that it has: the loopback addresses are the last to be a packet's source.
+    fn add_address(&mut self, address: IpCidr) -> Result<()> {
+        if !address.address().is_unicast() {
+            return Err(Error::Invalid);
+        }
+        let mut added = false;
+        self.interface.update_ip_addrs(|addresses| added = addresses.insert(0, address).is_ok());
+        if added { Ok(()) } else { Err(Error::NoSpace) }
+    }
+
+    fn set_gateway(&mut self, gateway: IpAddress) -> Result<()> {
+        let routes = self.interface.routes_mut();
+        let set = match gateway {
+            IpAddress::Ipv4(gateway) => routes.add_default_ipv4_route(gateway),
+            IpAddress::Ipv6(gateway) => routes.add_default_ipv6_route(gateway),
+        };
+        set.map(|_| ()).map_err(|_| Error::NoSpace)
+    }
+
+    /// Has these name servers asked, after those that are configured.
+    fn name_servers(&mut self, more: &[IpAddress]) {
+        for ((family, handle), asked) in
+            [Family::Ipv4, Family::Ipv6].into_iter().zip(self.dns).zip(&mut self.asked)
+        {
+            let servers = self.nameservers.iter().chain(more).copied();
+            let servers: Vec<_> = servers.filter(|server| family.is_of(server)).take(NAMESERVERS).collect();
+            *asked = !servers.is_empty();
+            self.sockets.of(family).get_mut::<dns::Socket>(handle).update_servers(&servers);
+        }
+    }
+
+    /// The resolver that has somebody to ask, with its family.
+    pub(super) fn resolver(&self) -> Option<(Family, SocketHandle)> {
+        let resolvers = [Family::Ipv4, Family::Ipv6].into_iter().zip(self.dns);
+        resolvers.zip(self.asked).find_map(|(resolver, asked)| asked.then_some(resolver))
+    }
+
+    /// Whether a packet to `address` has somewhere to go.
+    pub(super) fn has_route(&self, address: IpAddress) -> bool {
+        let routes = self.interface.routes();
+        let mut own = self.interface.ip_addrs().iter();
+        own.any(|own| own.contains_addr(&address))
+            || address == IpAddress::Ipv4(Ipv4Address::BROADCAST)
+            || match address {
+                IpAddress::Ipv4(_) => routes.get_default_ipv4_route().is_some(),
+                IpAddress::Ipv6(_) => routes.get_default_ipv6_route().is_some(),
+            }
+    }
+
+    /// The address that a packet to `remote` comes from. [`Error::NetworkUnreachable`] if it cannot be sent.
+    pub(super) fn source(&self, remote: IpAddr) -> Result<IpAddr> {
+        let remote = remote.into();
+        let source = self.has_route(remote).then(|| self.interface.get_source_address(&remote)).flatten();
+        source.map(IpAddr::from).ok_or(Error::NetworkUnreachable)
+    }
+
+    /// Nobody holds a UDP socket any more. It sends what it has.
+    pub(super) fn leave(&mut self, family: Family, handle: SocketHandle, port: Port, now: Nanoseconds) {
+        self.leaving.push((family, handle, port, now.saturating_add(LEAVING)));
+        self.kick();
+    }
+
+    /// Whether what nobody holds any more has still something to send.
+    pub(super) fn is_sending(&mut self) -> bool {
+        !self.leaving.is_empty() || self.connections.is_sending(&mut self.sockets)
+    }
+
+    /// Has the driver take a turn, when the stack is unlocked.
+    pub(super) fn kick(&mut self) {
+        self.kicked = true;
+    }
+
+    /// Who is to be woken for a turn of the stack.
+    pub(super) fn kicked(&mut self) -> Option<Waker> {
+        if mem::take(&mut self.kicked) { self.driver.take() } else { None }
+    }
+
+    /// The driver is woken with this waker until the next turn, by the device too.
+    pub(super) fn register(&mut self, waker: &Waker) {
+        self.link.register(waker);
+        self.driver = Some(waker.clone());
+        self.kicked = false;
+    }
+
+    /// A turn: takes what has come, and sends what there is to send, up to a bound.
+    pub(super) fn turn(&mut self, now: Nanoseconds) -> Next {
+        let at = instant(now);
+        let mut more = true;
+        self.link.take_full();
+        self.interface.poll_maintenance(at);
+        for _ in 0..FRAMES {
+            let Some(packet) = self.link.next(at) else {
+                more = false;
+                break;
+            };
+            let family = if packet.v6 { Family::Ipv6 } else { Family::Ipv4 };
+            let sockets = self.sockets.of(family);
+            let asked = match packet.syn {
+                Some(syn) => match self.connections.asked(sockets, &syn, now, &self.woken) {
+                    Ok(asked) => asked,
+                    Err(_) => {
+                        self.link.discard();
+                        continue;
+                    }
+                },
+                None => None,
+            };
+            let taken = self.link.ingress(at, &mut self.interface, sockets);
+            if let Some(asked) = asked {
+                self.connections.answered(sockets, asked);
+            }
+            if !taken {
+                break;
+            }
+        }
+        let mut sending = true;
+        for _ in 0..ROUNDS {
+            let [v4, v6] = &mut self.sockets.0;
+            sending = self.link.egress(at, &mut self.interface, v4);
+            sending |= self.link.egress(at, &mut self.interface, v6);
+            if !sending {
+                break;
+            }
+        }
+        self.configure();
+        self.leaving.retain(|(family, handle, port, deadline)| {
+            let set = self.sockets.of(*family);
+            let stays = set.get::<udp::Socket>(*handle).send_queue() > 0 && now < *deadline;
+            if !stays {
+                set.remove(*handle);
+                self.ports.release(port);
+            }
+            stays
+        });
+        self.connections.settle(&mut self.sockets, &mut self.ports, now);
+        // A device without room says when it has.
+        if (more || sending || self.link.is_looping()) && !self.link.take_full() {
+            return Next::More;
+        }
+        let [v4, v6] = &self.sockets.0;
+        let stack = [v4, v6].into_iter().filter_map(|sockets| self.interface.poll_at(at, sockets)).min();
+        let stack = stack.map(|at| nanoseconds(at).max(now.saturating_add(SHORTEST)));
+        let leaving = self.leaving.iter().map(|&(.., deadline)| deadline).min();
+        Next::Wait([stack, leaving, self.connections.next()].into_iter().flatten().min())
+    }
+
+    /// Takes what DHCP has found.
+    fn configure(&mut self) {
+        let Some(dhcp) = self.dhcp else { return };
+        let (address, router, servers) =
+            match self.sockets.of(Family::Ipv4).get_mut::<dhcpv4::Socket>(dhcp).poll() {
+                None => return,
+                Some(dhcpv4::Event::Configured(config)) => {
+                    let servers: Vec<_> = config.dns_servers.iter().copied().map(IpAddress::from).collect();
+                    (Some(config.address), config.router, servers)
+                }
+                Some(dhcpv4::Event::Deconfigured) => (None, None, Vec::new()),
+            };
+        self.interface.update_ip_addrs(|addresses| {
+            addresses.retain(|address| match address {
+                IpCidr::Ipv4(address) => address.address().is_loopback(),
+                IpCidr::Ipv6(_) => true,
+            });
+        });
+        self.interface.routes_mut().remove_default_ipv4_route();
+        if let Some(address) = address {
+            let added = self.add_address(address.into());
+            let routed = router.map_or(Ok(()), |router| self.set_gateway(router.into()));
+            log::debug!(
+                "DHCP: {address}, router {router:?}, name servers {servers:?}{}",
+                if added.and(routed).is_err() { " (not all taken)" } else { "" }
+            );
+            self.awaited = false;
+            self.configured.notify();
+        }
+        self.name_servers(&servers);
+    }
+}
+
+/// A pause before what smoltcp calls due at once and then does not do, as when it has somebody's address still to find out.
+const SHORTEST: Nanoseconds = 200_000;
+
+/// smoltcp's time.
+pub(super) fn instant(now: Nanoseconds) -> Instant {
+    Instant::from_micros(i64::try_from(now / 1_000).unwrap_or(i64::MAX))
+}
+
+/// Ours.
+fn nanoseconds(at: Instant) -> Nanoseconds {
+    u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1_000)
+}
