@@ -85,6 +85,8 @@ pub mod runner;
 pub mod sockets;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod turn;
 pub mod types;
 
