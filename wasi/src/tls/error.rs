@@ -1,5 +1,6 @@
 //! Why there is no connection, or no more of it.
 
+use crate::http;
 use core::fmt;
 use rustls::{AlertDescription, CertificateError, Error as Tls};
 
@@ -69,16 +70,6 @@ impl From<Tls> for Error {
     }
 }
 
-/// What a stream says, which has no words of its own for TLS.
-impl From<Error> for crate::Error {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Stream(error) => error,
-            _ => Self::Io,
-        }
-    }
-}
-
 impl From<CertificateError> for Certificate {
     fn from(error: CertificateError) -> Self {
         use CertificateError as E;
@@ -98,7 +89,29 @@ impl From<CertificateError> for Certificate {
     }
 }
 
+/// What HTTP says, and so WASI.
+impl From<Error> for http::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Certificate(_) | Error::Date => Self::TlsCertificate,
+            Error::Alert(alert) => Self::TlsAlert(alert),
+            Error::Name | Error::Incompatible | Error::Protocol => Self::TlsProtocol,
+            Error::Entropy => Self::Internal("no source of random bytes"),
+            Error::Truncated => Self::ConnectionTerminated,
+            Error::Stream(error) => error.into(),
+        }
+    }
+}
+
 impl Error {
+    /// What a stream fails with.
+    pub(super) fn of_stream(self) -> crate::Error {
+        match self {
+            Self::Stream(error) => error,
+            error => crate::Error::Http(error.into()),
+        }
+    }
+
     /// The name of an alert in RFC 8446, section 6; `None` if it has none there.
     pub fn alert_name(alert: u8) -> Option<&'static str> {
         AlertDescription::from(alert).as_str()

@@ -113,8 +113,8 @@ impl Stream {
     /// # Errors
     /// Those of the stream underneath, and why the handshake failed.
     pub fn poll_close(&self, task: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(self.poll_handshake(task))?;
-        self.state.lock().close()?;
+        ready!(self.poll_handshake(task)).map_err(Error::of_stream)?;
+        self.state.lock().close().map_err(Error::of_stream)?;
         self.poll_flush(task)
     }
 
@@ -174,11 +174,10 @@ impl Stream {
 
     /// Waits until a record can be sent, or never will be.
     fn poll_room(&self, task: &mut Context<'_>) -> Poll<Result<()>> {
-        ready!(self.poll_handshake(task))?;
+        ready!(self.poll_handshake(task)).map_err(Error::of_stream)?;
         let state = &mut *self.state.lock();
-        state.usable()?;
-        ready!(state.send(&*self.output, task)).or_else(|error| state.fail(error))?;
-        Poll::Ready(Ok(()))
+        state.usable().map_err(Error::of_stream)?;
+        state.poll_sent(&*self.output, task)
     }
 }
 
@@ -187,12 +186,12 @@ impl InputStream for Stream {
         if buffer.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        ready!(self.poll_text(task))?;
+        ready!(self.poll_text(task)).map_err(Error::of_stream)?;
         Poll::Ready(Ok(self.state.lock().text.take(buffer)))
     }
 
     fn poll_readable(&self, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
-        ready!(self.poll_text(task))?;
+        ready!(self.poll_text(task)).map_err(Error::of_stream)?;
         let state = self.state.lock();
         Poll::Ready(Ok(Readiness { bytes: state.text.len() as u64, hangup: state.ended }))
     }
@@ -209,7 +208,7 @@ impl OutputStream for Stream {
             return Poll::Ready(Ok(0));
         }
         let taken = buffer.get(..TEXT_MAX).unwrap_or(buffer);
-        state.step(Request::Text(taken))?;
+        state.step(Request::Text(taken)).map_err(Error::of_stream)?;
         // As much as goes now. The rest, and whatever goes wrong, is for the next call.
         let _ = state.send(&*self.output, task);
         Poll::Ready(Ok(taken.len()))
@@ -222,7 +221,7 @@ impl OutputStream for Stream {
 
     fn poll_flush(&self, task: &mut Context<'_>) -> Poll<Result<()>> {
         let state = &mut *self.state.lock();
-        ready!(state.send(&*self.output, task)).or_else(|error| state.fail(error))?;
+        ready!(state.poll_sent(&*self.output, task))?;
         self.output.poll_flush(task)
     }
 }
@@ -304,6 +303,12 @@ impl State {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits until all is sent that is to be.
+    fn poll_sent(&mut self, output: &dyn OutputStream, task: &mut Context<'_>) -> Poll<Result<()>> {
+        let sent = ready!(self.send(output, task)).or_else(|error| self.fail(error));
+        Poll::Ready(sent.map_err(Error::of_stream))
     }
 
     /// Prepares the goodbye, once.

@@ -216,11 +216,12 @@ fn handshake(client: &Client, name: &str, server: ServerConfig) -> Result<(), Er
         1 << 16,
         |stream| async move {
             let result = poll_fn(|task| stream.poll_handshake(task)).await;
-            if result.is_err() {
-                assert_eq!(stream.error(), result.err());
+            if let Err(error) = result {
+                assert_eq!(stream.error(), Some(error));
+                let failed = crate::Error::Http(error.into());
                 let written = poll_fn(|task| stream.poll_write(task, b"secret")).await;
-                assert_eq!(written, Err(crate::Error::Io));
-                assert_eq!(read_all(&*stream).await, Err(crate::Error::Io));
+                assert_eq!(written, Err(failed));
+                assert_eq!(read_all(&*stream).await, Err(failed));
             }
             result
         },
@@ -492,7 +493,8 @@ fn old_versions_and_clients_with_names_are_no_common_ground() {
         |mut server| async move { assert!(!server.handshake().await) },
     );
     // In TLS 1.3 the client has finished before it hears of it.
-    assert_eq!((answer, error), (Err(crate::Error::Io), Some(Error::Alert(116))));
+    let failed = crate::Error::Http(crate::http::Error::TlsAlert(116));
+    assert_eq!((answer, error), (Err(failed), Some(Error::Alert(116))));
     assert_eq!(
         Error::Alert(116).to_string(),
         "the server ended the connection with the TLS alert CertificateRequired"
@@ -542,8 +544,8 @@ fn a_stream_that_is_cut_off_is_an_error() {
             },
         )
     };
-    let io = crate::Error::Io;
-    assert_eq!(cut(false), (Err(io), Err(io), Some(Error::Truncated)));
+    let failed = crate::Error::Http(crate::http::Error::ConnectionTerminated);
+    assert_eq!(cut(false), (Err(failed), Err(failed), Some(Error::Truncated)));
     let end = crate::io::Readiness { bytes: 0, hangup: true };
     assert_eq!(cut(true), (Ok(end), Ok(Vec::new()), None));
 }
