@@ -58,7 +58,13 @@ impl Lookup {
             done: true,
         };
         let plain = name.strip_suffix('.').unwrap_or(name);
-        if let Ok(address) = name.parse() {
+        // IPv6's may stand in brackets, as in a URL.
+        let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        let address = match bare {
+            Some(bare) => bare.parse().map(IpAddr::V6),
+            None => name.parse(),
+        };
+        if let Ok(address) = address {
             lookup.found.push(address);
             return Ok(lookup);
         }

@@ -4,6 +4,7 @@ use super::{
     Access, Family, Network,
     connections::{self, Id, listen_endpoint},
     notify::Notify,
+    policy::is_for_many,
     ports::{Port, Protocol},
 };
 use crate::{
@@ -175,6 +176,9 @@ impl TcpSocket {
         let mut state = self.0.state.lock();
         if !matches!(state.stage, Stage::Unbound | Stage::Bound(_)) {
             return Err(Error::InvalidState);
+        }
+        if is_for_many(remote.ip()) {
+            return Err(Error::Invalid);
         }
         self.0.access.check_connect(self.0.family, remote)?;
         let from = self.network().with(|stack| stack.source(remote.ip()))?;
@@ -444,7 +448,12 @@ impl TcpSocket {
             let finished = connection.finished;
             let socket = connection.socket(&mut stack.sockets);
             let low = socket.recv_queue() >= socket.recv_capacity() / 2;
-            let received = if peek { socket.peek_slice(buffer) } else { socket.recv_slice(buffer) };
+            let received = if peek {
+                // `peek_slice` does not say that nothing more will come.
+                socket.peek(0).map(|_| ()).and_then(|()| socket.peek_slice(buffer))
+            } else {
+                socket.recv_slice(buffer)
+            };
             match received {
                 Ok(0) => {
                     let waker = self.0.notify.wait(task);
@@ -471,7 +480,11 @@ impl InputStream for TcpSocket {
         self.poll_receive(task, buffer, false)
     }
 
+    /// Of a socket that listens: until there is a connection to be [accepted](TcpSocket::poll_accept).
     fn poll_readable(&self, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
+        if self.is_listening() {
+            return self.poll_ready(task).map(|()| Ok(Readiness { bytes: 1, hangup: false }));
+        }
         let (id, deaf, _) = self.connection()?;
         if deaf {
             return Poll::Ready(Ok(Readiness { bytes: 0, hangup: true }));
