@@ -321,6 +321,16 @@ impl IoVecs {
         self.total
     }
 
+    /// Where a transfer begins.
+    pub const fn progress(self) -> Progress {
+        self.from
+    }
+
+    /// The same, when so many bytes have been moved already.
+    pub fn after(self, moved: u32) -> Self {
+        Self { from: Progress { moved, ..self.from }, ..self }
+    }
+
     /// Calls `transfer` with each buffer in turn, in pieces, at most [`IO_BYTES_MAX`] bytes in all, until a piece is moved in
     /// part only. An error after the first byte is left for the next call to meet.
     ///

@@ -5,10 +5,12 @@ use crate::{
     clocks::{Clock, TimerQueue},
     memory::{LinearMemories, Region},
     random::Entropy,
+    sockets::{Access, Allowed, Configuration, Ipv4, Ipv6, Loopback, Network, Policy},
     types::Nanoseconds,
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
 use core::{
+    convert::Infallible,
     future::Future,
     pin::Pin,
     ptr::NonNull,
@@ -125,6 +127,31 @@ pub(crate) fn machine() -> (Machine, Arc<TestClock>) {
         timers: Arc::new(TimerQueue::new(|_| {})),
     });
     (Machine { clock: clock.clone(), entropy: Arc::new(TestEntropy), memories: None }, clock)
+}
+
+/// A network that is the machine's loopback, on which everything is allowed, and which goes on when the test says so.
+pub(crate) struct TestNetwork {
+    pub(crate) access: Access,
+    run: Pin<Box<dyn Future<Output = Infallible> + Send>>,
+    woken: Arc<Flag>,
+}
+
+impl TestNetwork {
+    pub(crate) fn new(machine: &Machine) -> Self {
+        let configuration = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
+        let network = Network::new(Loopback, &configuration, machine).unwrap();
+        let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
+        let run = Box::pin(network.run());
+        Self { access: Access::new(network, policy), run, woken: Arc::new(Flag(AtomicBool::new(true))) }
+    }
+
+    /// Lets it do what it can do now.
+    pub(crate) fn settle(&mut self) {
+        while self.woken.0.swap(false, Ordering::Relaxed) {
+            let waker = self.woken.clone().into();
+            let Poll::Pending = self.run.as_mut().poll(&mut Context::from_waker(&waker));
+        }
+    }
 }
 
 /// A program from text.

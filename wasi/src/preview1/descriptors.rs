@@ -7,6 +7,7 @@ use crate::{
     filesystem::{Directory, Kind, OpenFile},
     heap,
     io::{InputStream, OutputStream},
+    sockets::TcpSocket,
 };
 use alloc::{collections::BinaryHeap, string::String, sync::Arc, vec::Vec};
 use core::{cmp::Reverse, mem};
@@ -17,10 +18,38 @@ pub enum Object {
     Input(Arc<dyn InputStream>),
     /// A stream to write (stdout, stderr).
     Output(Arc<dyn OutputStream>),
+    /// A stream to read and to write, or a listener.
+    Socket(TcpSocket),
     /// A file with its position.
     File(OpenFile),
     /// A directory.
     Directory(Directory),
+}
+
+impl Object {
+    /// The stream to read.
+    ///
+    /// # Errors
+    /// [`Error::BadDescriptor`] if it is none.
+    pub fn reader(&self) -> Result<&dyn InputStream> {
+        match self {
+            Self::Input(stream) => Ok(&**stream),
+            Self::Socket(socket) => Ok(socket),
+            Self::Output(_) | Self::File(_) | Self::Directory(_) => Err(Error::BadDescriptor),
+        }
+    }
+
+    /// The stream to write.
+    ///
+    /// # Errors
+    /// As [`reader`](Self::reader).
+    pub fn writer(&self) -> Result<&dyn OutputStream> {
+        match self {
+            Self::Output(stream) => Ok(&**stream),
+            Self::Socket(socket) => Ok(socket),
+            Self::Input(_) | Self::File(_) | Self::Directory(_) => Err(Error::BadDescriptor),
+        }
+    }
 }
 
 /// A descriptor.
@@ -32,8 +61,17 @@ pub struct Descriptor {
     /// What it may do as far as rights go. That a file was not opened for writing is the file's own.
     rights: Rights,
     inheriting: Rights,
-    /// The guest's name for it, if it was there from the start.
-    preopen: Option<String>,
+    /// What it is, if it was there from the start, beside stdio.
+    preopen: Option<Preopen>,
+}
+
+/// What was there from the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Preopen {
+    /// A directory, and the guest's name for it.
+    Directory(String),
+    /// A socket that listens.
+    Listener,
 }
 
 impl Descriptor {
@@ -51,7 +89,13 @@ impl Descriptor {
     pub fn preopen(directory: Directory, name: String) -> Self {
         let preopen =
             Self::new(Object::Directory(directory), Rights::DIRECTORY, Rights::DIRECTORY | Rights::FILE);
-        Self { preopen: Some(name), ..preopen }
+        Self { preopen: Some(Preopen::Directory(name)), ..preopen }
+    }
+
+    /// A socket that is there from the start, and listens.
+    pub fn listener(socket: TcpSocket) -> Self {
+        let preopen = Self::new(Object::Socket(socket), Rights::LISTENER, Rights::CONNECTION);
+        Self { preopen: Some(Preopen::Listener), ..preopen }
     }
 
     /// What was opened from a directory that has the rights `inheriting` for it.
@@ -65,7 +109,9 @@ impl Descriptor {
                 let rights = Rights::FILE & inheriting;
                 Self::new(Object::File(file), rights, rights)
             }
-            Object::Input(_) | Object::Output(_) => Self::new(object, inheriting, inheriting),
+            Object::Input(_) | Object::Output(_) | Object::Socket(_) => {
+                Self::new(object, inheriting, inheriting)
+            }
         };
         Self { flags: flags - FdFlags::APPEND, ..opened }
     }
@@ -74,9 +120,9 @@ impl Descriptor {
         Self { object, flags: FdFlags::empty(), rights, inheriting, preopen: None }
     }
 
-    /// The guest's name for a directory that was there from the start.
-    pub fn preopen_name(&self) -> Option<&str> {
-        self.preopen.as_deref()
+    /// What it is, if it was there from the start.
+    pub fn preopened(&self) -> Option<&Preopen> {
+        self.preopen.as_ref()
     }
 
     /// Its rights: what was not given up, without what it was not opened for.
@@ -126,7 +172,7 @@ impl Descriptor {
     ///
     /// # Errors
     /// [`Error::Invalid`] when any other would change; [`Error::BadDescriptor`] for a directory, which has none;
-    /// [`Error::NotCapable`] for a file without the right.
+    /// [`Error::NotCapable`] for a file or a socket without the right.
     pub fn set_flags(&mut self, flags: FdFlags) -> Result<()> {
         let settable = FdFlags::APPEND | FdFlags::NONBLOCK;
         if flags - settable != self.flags - settable {
@@ -138,6 +184,7 @@ impl Descriptor {
                 permitted?;
                 file.set_append(flags.contains(FdFlags::APPEND));
             }
+            Object::Socket(_) => permitted?,
             Object::Input(_) | Object::Output(_) => {}
             Object::Directory(_) => return Err(Error::BadDescriptor),
         }
@@ -150,6 +197,7 @@ impl Descriptor {
         let terminal = match &self.object {
             Object::Input(stream) => stream.is_terminal(),
             Object::Output(stream) => stream.is_terminal(),
+            Object::Socket(_) => return Ok(file_type(Kind::Socket)),
             Object::File(file) => return Ok(file_type(file.stat()?.kind)),
             Object::Directory(_) => return Ok(file_type(Kind::Directory)),
         };
@@ -164,7 +212,9 @@ impl Descriptor {
         let permitted = self.require(right);
         match &mut self.object {
             Object::File(file) => permitted.map(|()| file),
-            Object::Input(_) | Object::Output(_) | Object::Directory(_) => Err(Error::BadDescriptor),
+            Object::Input(_) | Object::Output(_) | Object::Socket(_) | Object::Directory(_) => {
+                Err(Error::BadDescriptor)
+            }
         }
     }
 
@@ -174,7 +224,7 @@ impl Descriptor {
     /// As [`file`](Self::file), but [`Error::NotSeekable`] for a stream.
     pub fn seekable(&mut self, right: Rights) -> Result<&mut OpenFile> {
         match &self.object {
-            Object::Input(_) | Object::Output(_) => Err(Error::NotSeekable),
+            Object::Input(_) | Object::Output(_) | Object::Socket(_) => Err(Error::NotSeekable),
             Object::File(_) | Object::Directory(_) => self.file(right),
         }
     }
@@ -187,7 +237,20 @@ impl Descriptor {
         match &self.object {
             Object::Directory(directory) => self.require(right).map(|()| directory),
             Object::File(_) => Err(Error::NotDirectory),
-            Object::Input(_) | Object::Output(_) => Err(Error::BadDescriptor),
+            Object::Input(_) | Object::Output(_) | Object::Socket(_) => Err(Error::BadDescriptor),
+        }
+    }
+
+    /// The socket, if it is one and has the right.
+    ///
+    /// # Errors
+    /// [`Error::NotSocket`] for any other, [`Error::NotCapable`].
+    pub fn socket(&self, right: Rights) -> Result<&TcpSocket> {
+        match &self.object {
+            Object::Socket(socket) => self.require(right).map(|()| socket),
+            Object::Input(_) | Object::Output(_) | Object::File(_) | Object::Directory(_) => {
+                Err(Error::NotSocket)
+            }
         }
     }
 }

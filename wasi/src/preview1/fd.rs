@@ -2,8 +2,8 @@
 
 use super::{
     Polled, Preview1,
-    descriptors::{Descriptor, Object},
-    layouts::{DirEntry, FdStat, FileStat, Layouts, PreStat},
+    descriptors::{Descriptor, Object, Preopen},
+    layouts::{DirEntry, FdStat, FileStat, Layouts, PreStat, preopen_type},
     types::{Advice, FdFlags, FstFlags, Rights, file_type},
 };
 use crate::{
@@ -60,6 +60,7 @@ fn sync(call: &mut Preview1<'_>, fd: u32, data_only: bool) -> Polled {
     match &descriptor.object {
         Object::Output(stream) => stream.poll_flush(&mut call.task),
         Object::Input(_) => Poll::Ready(Err(Error::BadDescriptor)),
+        Object::Socket(_) => Poll::Ready(Err(Error::Invalid)),
         Object::Directory(directory) => Poll::Ready(directory.sync()),
         Object::File(file) => {
             descriptor.require(if data_only { Rights::FD_DATASYNC } else { Rights::FD_SYNC })?;
@@ -98,19 +99,26 @@ pub fn fd_filestat_get<L: Layouts>(call: &mut Preview1<'_>, fd: u32, out: GuestP
         Object::Directory(directory) => {
             descriptor.require(Rights::FD_FILESTAT_GET).and_then(|()| directory.stat())?.into()
         }
-        // A stream has nothing but its type.
-        Object::Input(_) | Object::Output(_) => FileStat {
-            device: 0,
-            inode: 0,
-            file_type: descriptor.file_type()?,
-            links: 0,
-            size: 0,
-            accessed: 0,
-            modified: 0,
-            changed: 0,
-        },
+        Object::Socket(_) => {
+            descriptor.require(Rights::FD_FILESTAT_GET).and_then(|()| stream_stat(descriptor))?
+        }
+        Object::Input(_) | Object::Output(_) => stream_stat(descriptor)?,
     };
     Poll::Ready(out.write(&mut call.memory, stat.into()))
+}
+
+/// A stream has nothing but its type.
+fn stream_stat(descriptor: &Descriptor) -> Result<FileStat> {
+    Ok(FileStat {
+        device: 0,
+        inode: 0,
+        file_type: descriptor.file_type()?,
+        links: 0,
+        size: 0,
+        accessed: 0,
+        modified: 0,
+        changed: 0,
+    })
 }
 
 /// Cuts a file or grows it with zeros.
@@ -130,7 +138,7 @@ pub fn fd_filestat_set_times(
     let (accessed, modified) = flags.times(accessed, modified)?;
     let descriptor = call.state.descriptors.get(fd)?;
     Poll::Ready(match &descriptor.object {
-        Object::Input(_) | Object::Output(_) => Err(Error::BadDescriptor),
+        Object::Input(_) | Object::Output(_) | Object::Socket(_) => Err(Error::BadDescriptor),
         Object::File(file) => descriptor
             .require(Rights::FD_FILESTAT_SET_TIMES)
             .and_then(|()| file.set_times(accessed, modified)),
@@ -140,16 +148,23 @@ pub fn fd_filestat_set_times(
     })
 }
 
-/// Tells that a descriptor is a directory that was there from the start, and how long its name is.
+/// Tells that a descriptor is a directory that was there from the start, and how long its name is; or a socket.
 pub fn fd_prestat_get(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<PreStat>) -> Polled {
-    let name = call.state.descriptors.get(fd)?.preopen_name().ok_or(Error::BadDescriptor)?;
-    let name_len = name.len().try_into().map_err(|_| Error::Overflow)?;
-    Poll::Ready(out.write(&mut call.memory, PreStat { tag: 0, name_len }))
+    let prestat = match call.state.descriptors.get(fd)?.preopened().ok_or(Error::BadDescriptor)? {
+        Preopen::Directory(name) => PreStat {
+            tag: preopen_type::DIRECTORY,
+            name_len: name.len().try_into().map_err(|_| Error::Overflow)?,
+        },
+        Preopen::Listener => PreStat { tag: preopen_type::SOCKET, name_len: 0 },
+    };
+    Poll::Ready(out.write(&mut call.memory, prestat))
 }
 
 /// Writes the name of a directory that was there from the start, with no NUL.
 pub fn fd_prestat_dir_name(call: &mut Preview1<'_>, fd: u32, out: GuestPtr<u8>, len: u32) -> Polled {
-    let name = call.state.descriptors.get(fd)?.preopen_name().ok_or(Error::NotDirectory)?;
+    let Some(Preopen::Directory(name)) = call.state.descriptors.get(fd)?.preopened() else {
+        return Poll::Ready(Err(Error::NotDirectory));
+    };
     let name_len = u32::try_from(name.len()).map_err(|_| Error::Overflow)?;
     if name_len > len {
         return Poll::Ready(Err(Error::NameTooLong));
@@ -215,12 +230,14 @@ pub fn fd_read(
                 |memory, buffer| Poll::Ready(file.read(buffer.bytes_mut(memory)?)),
             )
         }
-        Object::Input(stream) => checked(permitted, memory, (vectors, len), from, read)?.transfer(
-            memory,
-            pause,
-            |memory, buffer| stream.poll_read(task, buffer.bytes_mut(memory)?),
-        ),
-        Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
+        object => {
+            let stream = object.reader()?;
+            checked(permitted, memory, (vectors, len), from, read)?.transfer(
+                memory,
+                pause,
+                |memory, buffer| stream.poll_read(task, buffer.bytes_mut(memory)?),
+            )
+        }
     };
     finish(call, moved, flags, read)
 }
@@ -274,12 +291,14 @@ pub fn fd_write(
                 |memory, buffer| Poll::Ready(file.write(buffer.bytes(memory)?)),
             )
         }
-        Object::Output(stream) => checked(permitted, memory, (vectors, len), from, written)?.transfer(
-            memory,
-            pause,
-            |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?),
-        ),
-        Object::Input(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
+        object => {
+            let stream = object.writer()?;
+            checked(permitted, memory, (vectors, len), from, written)?.transfer(
+                memory,
+                pause,
+                |memory, buffer| stream.poll_write(task, buffer.bytes(memory)?),
+            )
+        }
     };
     finish(call, moved, flags, written)
 }
@@ -313,7 +332,7 @@ pub fn fd_pwrite(
 
 /// Checks the right and the pointers of a vectored call, also the one that its result goes to: what has been moved must be
 /// told.
-fn checked(
+pub fn checked(
     permitted: Result<()>,
     memory: &GuestMemory<'_>,
     (vectors, len): (GuestPtr<IoVec>, u32),
@@ -327,7 +346,12 @@ fn checked(
 }
 
 /// Writes how many bytes were moved; what would wait is `AGAIN` for a non-blocking descriptor.
-fn finish(call: &mut Preview1<'_>, moved: Poll<Result<Moved>>, flags: FdFlags, out: GuestPtr<u32>) -> Polled {
+pub fn finish(
+    call: &mut Preview1<'_>,
+    moved: Poll<Result<Moved>>,
+    flags: FdFlags,
+    out: GuestPtr<u32>,
+) -> Polled {
     match moved {
         Poll::Ready(Ok(Moved::All(moved))) => Poll::Ready(out.write(&mut call.memory, moved)),
         Poll::Ready(Ok(Moved::Some(moved))) => call.pause(moved.into()),

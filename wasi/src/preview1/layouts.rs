@@ -74,9 +74,9 @@ record! {
         file_type: u8 = 20,
     }
 
-    /// A preopened directory.
+    /// A preopened directory or socket.
     pub struct PreStat: 8 {
-        /// 0: a directory.
+        /// A [`preopen_type`].
         tag: u8 = 0,
         /// Bytes of its name.
         name_len: u32 = 4,
@@ -123,6 +123,15 @@ record! {
         /// 1 when the other side has hung up.
         flags: u16 = 24,
     }
+}
+
+/// What is there from the start.
+pub mod preopen_type {
+    /// A directory.
+    pub const DIRECTORY: u8 = 0;
+    /// A socket. The specification has no number for it; what libraries of guests do not know they pass over, and find
+    /// the directories behind it, while an error would end their search.
+    pub const SOCKET: u8 = 1;
 }
 
 /// What can be waited for.

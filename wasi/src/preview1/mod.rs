@@ -55,7 +55,8 @@ pub struct State {
 }
 
 impl State {
-    /// The state of a guest that has not run yet. Its descriptors are stdin, stdout, stderr, and from 3 on the preopened directories.
+    /// The state of a guest that has not run yet. Its descriptors are stdin, stdout, stderr, and from 3 on the sockets that listen, as in
+    /// wasmtime, and the preopened directories.
     ///
     /// # Errors
     /// [`Error::TooManyOpen`](crate::Error::TooManyOpen) when `max_descriptors` does not suffice for what is granted.
@@ -64,6 +65,9 @@ impl State {
         descriptors.insert(Descriptor::input(grants.stdin))?;
         descriptors.insert(Descriptor::output(grants.stdout))?;
         descriptors.insert(Descriptor::output(grants.stderr))?;
+        for listener in grants.listeners {
+            descriptors.insert(Descriptor::listener(listener))?;
+        }
         for (name, directory) in grants.preopens {
             descriptors.insert(Descriptor::preopen(directory, name))?;
         }

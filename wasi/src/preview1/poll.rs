@@ -145,17 +145,15 @@ impl Time<'_> {
 
 fn readable(descriptors: &Descriptors, fd: u32, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
     match &descriptors.get(fd)?.object {
-        Object::Input(stream) => stream.poll_readable(task),
         Object::File(file) => Poll::Ready(file.readable()),
-        Object::Output(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
+        object => object.reader()?.poll_readable(task),
     }
 }
 
 fn writable(descriptors: &Descriptors, fd: u32, task: &mut Context<'_>) -> Poll<Result<Readiness>> {
     match &descriptors.get(fd)?.object {
-        Object::Output(stream) => stream.poll_writable(task),
         Object::File(file) => Poll::Ready(Ok(file.writable())),
-        Object::Input(_) | Object::Directory(_) => Poll::Ready(Err(Error::BadDescriptor)),
+        object => object.writer()?.poll_writable(task),
     }
 }
 

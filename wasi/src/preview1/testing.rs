@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::{
-    Error,
+    Error, Machine,
     clocks::TimerQueue,
     filesystem::{Directory, Permissions, memory::MemoryFileSystem},
     guest::{GuestMemory, GuestPtr, Plain},
     io::{BytesOutput, PipeWriter, pipe},
+    sockets::TcpSocket,
     turn::Turn,
     types::Nanoseconds,
 };
@@ -120,7 +121,14 @@ pub fn guest() -> Guest {
 
 /// The same, with room for this many descriptors.
 pub fn guest_with(max_descriptors: u32) -> Guest {
+    guest_listening(max_descriptors, |_| vec![])
+}
+
+/// The same, with sockets that listen on its machine.
+pub fn guest_listening(max_descriptors: u32, listeners: impl FnOnce(&Machine) -> Vec<TcpSocket>) -> Guest {
     let clock = Arc::new(TestClock { now: AtomicU64::new(1_000), timers: Arc::new(TimerQueue::new(|_| ())) });
+    let entropy = Arc::new(CountingEntropy(AtomicUsize::new(0)));
+    let machine = Machine { clock: clock.clone(), entropy, memories: None };
     let files = MemoryFileSystem::new(clock.clone(), 1 << 20, 1).unwrap();
     let (reader, writer) = pipe(16);
     let stdout = Arc::new(BytesOutput::new(None));
@@ -136,10 +144,10 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
             ("/ro".to_string(), directory(Permissions::ReadOnly)),
         ],
         network: None,
-        listeners: Vec::new(),
+        listeners: listeners(&machine),
         max_descriptors,
-        clock: clock.clone(),
-        entropy: Arc::new(CountingEntropy(AtomicUsize::new(0))),
+        clock: machine.clock,
+        entropy: machine.entropy,
     })
     .unwrap();
     let memory = vec![0xaa; MEMORY as usize];

@@ -186,6 +186,17 @@ impl Rights {
         .union(Self::FD_FILESTAT_SET_SIZE)
         .union(Self::FD_FILESTAT_SET_TIMES)
         .union(Self::POLL_FD_READWRITE);
+
+    /// What the socket of a connection can do.
+    pub const CONNECTION: Self = Self::FD_READ
+        .union(Self::FD_FDSTAT_SET_FLAGS)
+        .union(Self::FD_WRITE)
+        .union(Self::FD_FILESTAT_GET)
+        .union(Self::POLL_FD_READWRITE)
+        .union(Self::SOCK_SHUTDOWN);
+
+    /// What a socket that listens can do: what any can, and accept.
+    pub const LISTENER: Self = Self::CONNECTION.union(Self::SOCK_ACCEPT);
 }
 
 bitflags! {
