@@ -2,8 +2,7 @@
 //! errors. What the calls mean is in the core modules.
 //!
 //! One file or directory for each package. All functions share one form, `fn(&mut Preview2<'_>, &Params) -> Polled<R>`: what the WIT
-//! calls an error is a `Result` in `R`, an error of the call itself is a trap. Not here: `wasi:http`, and the network behind
-//! `wasi:sockets`, which behaves as on a machine without one.
+//! calls an error is a `Result` in `R`, an error of the call itself is a trap.
 
 mod clocks;
 mod environment;
@@ -18,7 +17,10 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 
-use crate::{Error, call::StoreData, cli::Grants, clocks::Clock, filesystem::Directory, random::Entropy};
+use crate::{
+    Error, call::StoreData, cli::Grants, clocks::Clock, filesystem::Directory, random::Entropy,
+    sockets::Access,
+};
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use component::{Call, Linker, Trap, host::InterfaceBuilder};
 use core::task::Poll;
@@ -36,6 +38,8 @@ pub struct State {
     stdout: Output,
     stderr: Output,
     preopens: Vec<(String, Directory)>,
+    /// What the program may do on the network; none is no network.
+    network: Option<Access>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     table: Table,
@@ -56,6 +60,7 @@ impl State {
             stdout: Output::new(grants.stdout, Origin::Stdio),
             stderr: Output::new(grants.stderr, Origin::Stdio),
             preopens: grants.preopens,
+            network: grants.network,
             clock: grants.clock,
             entropy: grants.entropy,
             table: Table::new(grants.max_descriptors),

@@ -210,6 +210,11 @@ impl Table {
         match self.slot(rep).and_then(|slot| slot.entry.as_mut()) {
             Some(Entry::Input(input)) => Ok(look(&mut *input.incoming())),
             Some(Entry::Output(output)) => Ok(look(&mut *output.outgoing())),
+            Some(Entry::IncomingDatagramStream(stream)) => Ok(look(stream)),
+            Some(Entry::OutgoingDatagramStream(stream)) => Ok(look(stream)),
+            Some(Entry::ResolveAddressStream(stream)) => Ok(look(stream)),
+            Some(Entry::TcpSocket(socket)) => Ok(look(socket)),
+            Some(Entry::UdpSocket(socket)) => Ok(look(socket)),
             _ => Err(Trap::UnknownHandle(rep)),
         }
     }

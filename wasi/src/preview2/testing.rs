@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::{
-    Limits,
+    Limits, Machine,
     filesystem::{Access, Descriptor, OpenFlags, Permissions, memory::MemoryFileSystem},
     io::{InputStream, OutputStream, PipeReader, PipeWriter, Readiness, pipe},
     limits::Limiter,
-    testing::{TestClock, machine},
+    testing::{TestClock, TestNetwork, machine},
 };
 use alloc::{string::ToString, task::Wake};
 use core::{
@@ -33,6 +33,8 @@ pub struct Guest {
     /// What it writes to stdout.
     pub stdout: Option<PipeReader>,
     wakes: Arc<Wakes>,
+    machine: Machine,
+    network: Option<TestNetwork>,
 }
 
 /// A terminal that throws everything away.
@@ -80,8 +82,8 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
         network: None,
         listeners: Vec::new(),
         max_descriptors,
-        clock: machine.clock,
-        entropy: machine.entropy,
+        clock: machine.clock.clone(),
+        entropy: machine.entropy.clone(),
     });
     Guest {
         data: StoreData::new(state, Limiter::new(&Limits::unlimited())),
@@ -90,7 +92,23 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
         stdin: Some(stdin_writer),
         stdout: Some(stdout_reader),
         wakes: Arc::default(),
+        machine,
+        network: None,
     }
+}
+
+/// A guest that may do everything on a network that is its machine's loopback.
+pub fn networked() -> Guest {
+    networked_with(64)
+}
+
+/// The same, with room for this many descriptors.
+pub fn networked_with(max_descriptors: u32) -> Guest {
+    let mut guest = guest_with(max_descriptors);
+    let network = TestNetwork::new(&guest.machine);
+    guest.data.state.network = Some(network.access.clone());
+    guest.network = Some(network);
+    guest
 }
 
 impl Guest {
@@ -136,6 +154,45 @@ impl Guest {
             Poll::Ready(Ok(_)) => panic!("the call worked"),
             Poll::Pending => panic!("the call waits"),
         }
+    }
+
+    /// Lets the network do what it can do now.
+    pub fn settle(&mut self) {
+        if let Some(network) = &mut self.network {
+            network.settle();
+        }
+    }
+
+    /// Lets the network go on, and its time, until `look` gives something.
+    #[track_caller]
+    pub fn until<R>(&mut self, mut look: impl FnMut(&mut Self) -> Option<R>) -> R {
+        for _ in 0..10_000 {
+            self.settle();
+            if let Some(result) = look(self) {
+                return result;
+            }
+            self.clock.advance(1_000_000);
+        }
+        panic!("that never happens");
+    }
+
+    /// Calls a function that waits for the network.
+    #[track_caller]
+    pub fn until_polled<P: Clone, R>(
+        &mut self,
+        function: impl Fn(&mut Preview2<'_>, &P) -> Polled<R>,
+        params: P,
+    ) -> R {
+        let mut polled = self.poll(&function, params.clone());
+        self.until(|guest| {
+            if polled.is_pending() {
+                polled = guest.poll_again(&function, params.clone());
+            }
+            match core::mem::replace(&mut polled, Poll::Pending) {
+                Poll::Ready(result) => Some(done(Poll::Ready(result))),
+                Poll::Pending => None,
+            }
+        })
     }
 
     /// Drops a resource.

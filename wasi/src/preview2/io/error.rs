@@ -23,6 +23,8 @@ pub enum Origin {
     Stdio,
     /// A file.
     File,
+    /// A connection.
+    Socket,
 }
 
 pub fn register(linker: &mut Interfaces) {

@@ -3,7 +3,7 @@
 mod error;
 mod input;
 mod output;
-mod poll;
+pub mod poll;
 pub mod streams;
 #[cfg(test)]
 mod tests;

@@ -220,6 +220,14 @@ impl Outgoing {
         self.stream.is_terminal()
     }
 
+    /// Nothing is written any more: what can still leave leaves now.
+    pub fn close(&mut self) {
+        if matches!(self.status, Status::Open) {
+            let _ = self.poll_settled(&mut Context::from_waker(Waker::noop()));
+            self.fail(Error::Pipe);
+        }
+    }
+
     /// How many bytes it takes now.
     fn room(&mut self) -> Result<usize, Failure> {
         self.open()?;

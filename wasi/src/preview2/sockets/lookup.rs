@@ -1,50 +1,113 @@
 //! `ip-name-lookup`.
 
 use super::{
-    Coded, methods,
+    Coded, coded,
     network::{ErrorCode, IpAddress, Network},
+    now,
 };
-use crate::preview2::{Interfaces, Preview2, interface, io::Pollable, offer};
-use alloc::string::String;
+use crate::{
+    Error,
+    preview2::{
+        Interfaces, Polled, Preview2, interface,
+        io::{Pollable, Watch, Watched},
+        offer,
+    },
+    sockets::Lookup,
+};
+use alloc::{string::String, vec};
 use component::{Borrow, Own};
-use core::task::Poll;
+use core::{
+    net::IpAddr,
+    task::{Context, Poll, Waker, ready},
+};
 
-/// The resource `resolve-address-stream`, of which there is none.
-pub enum ResolveAddressStream {}
+/// The resource `resolve-address-stream`.
+pub struct ResolveAddressStream {
+    answer: Answer,
+    watch: Watch,
+}
+
+enum Answer {
+    Awaited(Lookup),
+    Addresses(vec::IntoIter<IpAddr>),
+    Failed(Error),
+}
+
+impl ResolveAddressStream {
+    fn next(&mut self) -> Result<Option<IpAddress>, ErrorCode> {
+        now(self.poll_answer(&mut Context::from_waker(Waker::noop())).map(|()| match &mut self.answer {
+            Answer::Addresses(addresses) => Ok(addresses.next().map(Into::into)),
+            Answer::Failed(error) => Err(*error),
+            Answer::Awaited(_) => Err(Error::WouldBlock),
+        }))
+    }
+
+    fn poll_answer(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        if let Answer::Awaited(lookup) = &mut self.answer {
+            self.answer = match ready!(lookup.poll(task)) {
+                Ok(addresses) => Answer::Addresses(addresses.into_iter()),
+                Err(error) => Answer::Failed(error),
+            };
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Watched for ResolveAddressStream {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
+    }
+
+    fn is_closed(&self) -> bool {
+        !matches!(self.answer, Answer::Awaited(_))
+    }
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.poll_answer(task)
+    }
+}
 
 pub fn register(linker: &mut Interfaces) {
     let mut lookup = interface(linker, "wasi:sockets/ip-name-lookup");
     offer::<Pollable>(&mut lookup);
     offer::<Network>(&mut lookup);
     offer::<ResolveAddressStream>(&mut lookup);
-    lookup.func("resolve-addresses", resolve_addresses);
-    methods! { lookup, ResolveAddressStream, "resolve-address-stream":
-        "resolve-next-address"() -> Option<IpAddress>;
-    }
-    methods! { infallible lookup, ResolveAddressStream, "resolve-address-stream":
-        "subscribe"() -> Own<Pollable>;
-    }
+    lookup
+        .func("resolve-addresses", resolve_addresses)
+        .func("[method]resolve-address-stream.resolve-next-address", resolve_next_address)
+        .func("[method]resolve-address-stream.subscribe", subscribe);
 }
 
-/// Names cannot be resolved.
+/// Begins to resolve a name.
 pub fn resolve_addresses(
     call: &mut Preview2<'_>,
-    (network, _): &(Borrow<Network>, String),
+    (network, name): &(Borrow<Network>, String),
 ) -> Coded<Own<ResolveAddressStream>> {
-    call.data.state.table.get::<Network>(network.rep)?;
-    Poll::Ready(Ok(Err(ErrorCode::NotSupported)))
+    let state = &mut call.data.state;
+    state.table.get::<Network>(network.rep)?;
+    let Some(network) = &state.network else {
+        return coded(Err(ErrorCode::PermanentResolverFailure));
+    };
+    coded(state.table.reserve::<ResolveAddressStream>().and_then(|()| network.resolve(name)).and_then(
+        |lookup| {
+            let stream = ResolveAddressStream { answer: Answer::Awaited(lookup), watch: Watch::default() };
+            state.table.insert(stream).map(Own::new)
+        },
+    ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::preview2::{sockets::network::instance, testing::*};
+/// The next address, or that there is no more.
+pub fn resolve_next_address(
+    call: &mut Preview2<'_>,
+    (stream,): &(Borrow<ResolveAddressStream>,),
+) -> Coded<Option<IpAddress>> {
+    coded(call.data.state.table.get_mut::<ResolveAddressStream>(stream.rep)?.next())
+}
 
-    #[test]
-    fn no_name_is_resolved() {
-        let mut guest = guest();
-        let network = guest.call(instance, ());
-        let resolved = guest.call(resolve_addresses, (Borrow::new(network.rep), "localhost".into()));
-        assert_eq!(resolved, Err(ErrorCode::NotSupported));
-    }
+/// A pollable for when there is an answer.
+pub fn subscribe(
+    call: &mut Preview2<'_>,
+    (stream,): &(Borrow<ResolveAddressStream>,),
+) -> Polled<Own<Pollable>> {
+    Poll::Ready(Ok(call.data.state.subscribe(stream.rep)?))
 }

@@ -1,10 +1,14 @@
-//! `wasi:sockets` on a machine without a network: sockets cannot be made and names cannot be resolved, so that all methods are there,
-//! with their types, and none is ever called on anything. The programs of today's toolchains import them whether they use
-//! them or not.
+//! `wasi:sockets`: what is begun and finished, the children of sockets, and how errors are spelled. What sockets do is in
+//! [`crate::sockets`].
+//!
+//! A program without a network is refused as wasmtime refuses it: `create-tcp-socket` and `create-udp-socket` are `access-denied`,
+//! `resolve-addresses` is `permanent-resolver-failure`, and `instance-network` works.
 
 mod lookup;
 mod network;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 pub use lookup::ResolveAddressStream;
@@ -12,13 +16,26 @@ pub use network::Network;
 pub use tcp::TcpSocket;
 pub use udp::{IncomingDatagramStream, OutgoingDatagramStream, UdpSocket};
 
-use super::{Interfaces, Polled, State, table::Resource};
-use component::{Borrow, Trap};
+use super::{Interfaces, Polled};
+use crate::Error;
 use core::task::Poll;
 use network::ErrorCode;
 
 /// What a function of a socket gives.
 type Coded<T> = Polled<Result<T, ErrorCode>>;
+
+/// The result as the guest gets it.
+fn coded<T>(result: Result<T, impl Into<ErrorCode>>) -> Coded<T> {
+    Poll::Ready(Ok(result.map_err(Into::into)))
+}
+
+/// What a call gives that never waits.
+fn now<T>(polled: Poll<Result<T, Error>>) -> Result<T, ErrorCode> {
+    match polled {
+        Poll::Ready(result) => result.map_err(Into::into),
+        Poll::Pending => Err(ErrorCode::WouldBlock),
+    }
+}
 
 /// Offers the interfaces.
 pub fn register(linker: &mut Interfaces) {
@@ -28,37 +45,78 @@ pub fn register(linker: &mut Interfaces) {
     udp::register(linker);
 }
 
-/// Looks a socket up. None is in a state in which anything can be done with it.
-fn unusable<R: Resource, T>(state: &State, socket: Borrow<R>) -> Coded<T> {
-    state.table.get::<R>(socket.rep)?;
-    Poll::Ready(Ok(Err(ErrorCode::InvalidState)))
+/// An option's value as 0.2 has it, of a field of the core's.
+trait Setting<Field>: Sized {
+    /// The value of a field.
+    fn of(field: Field) -> Self;
+
+    /// The field, unless the value is one that there cannot be.
+    fn field(self) -> Option<Field>;
 }
 
-/// Looks a socket up, for a function that cannot say that there is nothing to tell of it.
-fn unknown<R: Resource, T>(state: &State, socket: Borrow<R>) -> Polled<T> {
-    state.table.get::<R>(socket.rep)?;
-    Poll::Ready(Err(Trap::UnknownHandle(socket.rep).into()))
+impl Setting<bool> for bool {
+    fn of(field: bool) -> Self {
+        field
+    }
+
+    fn field(self) -> Option<bool> {
+        Some(self)
+    }
 }
 
-/// Defines methods: `name(parameters) -> result`; those marked `infallible` have no error.
-macro_rules! methods {
-    ($interface:expr, $socket:ty, $resource:literal: $($name:literal ($($parameter:ty),*) -> $result:ty;)*) => {
-        $($interface.func(
-            concat!("[method]", $resource, ".", $name),
-            |call: &mut $crate::preview2::Preview2<'_>, parameters: &(component::Borrow<$socket>, $($parameter,)*)|
-                -> $crate::preview2::sockets::Coded<$result> {
-                $crate::preview2::sockets::unusable(&call.data.state, parameters.0)
-            },
-        );)*
-    };
-    (infallible $interface:expr, $socket:ty, $resource:literal: $($name:literal () -> $result:ty;)*) => {
-        $($interface.func(
-            concat!("[method]", $resource, ".", $name),
-            |call: &mut $crate::preview2::Preview2<'_>, &(socket,): &(component::Borrow<$socket>,)|
-                -> $crate::preview2::Polled<$result> {
-                $crate::preview2::sockets::unknown(&call.data.state, socket)
-            },
-        );)*
+macro_rules! numbers {
+    ($($value:ty as $field:ty,)*) => {$(
+        /// All but 0; what is too large for the field is its largest.
+        impl Setting<$field> for $value {
+            fn of(field: $field) -> Self {
+                field.try_into().unwrap_or(Self::MAX)
+            }
+
+            fn field(self) -> Option<$field> {
+                (self != 0).then(|| self.try_into().unwrap_or(<$field>::MAX))
+            }
+        }
+    )*};
+}
+numbers! { u8 as u8, u32 as u32, u64 as u64, u64 as usize, }
+
+/// Defines the functions that get and set an option of a socket, and `register_options`, which offers them.
+macro_rules! options {
+    ($socket:ty, $resource:literal: $(
+        $field:ident: $value:ty,
+        $(#[$get_doc:meta])* $get_name:literal $get:ident,
+        $(#[$set_doc:meta])* $set_name:literal $set:ident;
+    )*) => {
+        $(
+            $(#[$get_doc])*
+            pub fn $get(
+                call: &mut $crate::preview2::Preview2<'_>,
+                (socket,): &(component::Borrow<$socket>,),
+            ) -> $crate::preview2::sockets::Coded<$value> {
+                let socket = &call.data.state.table.get::<$socket>(socket.rep)?.socket;
+                let value = $crate::preview2::sockets::Setting::of(socket.options().$field);
+                $crate::preview2::sockets::coded(Ok::<$value, $crate::Error>(value))
+            }
+
+            $(#[$set_doc])*
+            pub fn $set(
+                call: &mut $crate::preview2::Preview2<'_>,
+                (socket, value): &(component::Borrow<$socket>, $value),
+            ) -> $crate::preview2::sockets::Coded<()> {
+                let socket = &call.data.state.table.get::<$socket>(socket.rep)?.socket;
+                let field = $crate::preview2::sockets::Setting::field(*value).ok_or($crate::Error::Invalid);
+                $crate::preview2::sockets::coded(
+                    field.map(|field| socket.set_options(|options| options.$field = field)),
+                )
+            }
+        )*
+
+        fn register_options(interface: &mut component::host::InterfaceBuilder<'_, $crate::preview2::Data>) {
+            interface$(
+                .func(concat!("[method]", $resource, ".", $get_name), $get)
+                .func(concat!("[method]", $resource, ".", $set_name), $set)
+            )*;
+        }
     };
 }
-use methods;
+use options;

@@ -1,22 +1,52 @@
 //! `udp` and `udp-create-socket`.
 
 use super::{
-    Coded, methods,
+    Coded, coded,
     network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network},
+    options,
 };
-use crate::preview2::{Interfaces, Preview2, interface, io::Pollable, offer};
-use alloc::vec::Vec;
-use component::{Borrow, Own};
-use core::task::Poll;
+use crate::{
+    Error,
+    preview2::{
+        Interfaces, Polled, Preview2, State, interface,
+        io::{Pollable, TRANSFER_MAX, Watch, Watched},
+        offer, refused,
+    },
+    sockets,
+};
+use alloc::{format, sync::Arc, vec::Vec};
+use component::{Borrow, Own, Trap};
+use core::{
+    mem,
+    net::SocketAddr,
+    task::{Context, Poll, Waker},
+};
 
-/// The resource `udp-socket`, of which there is none.
-pub enum UdpSocket {}
+/// The resource `udp-socket`.
+pub struct UdpSocket {
+    socket: sockets::UdpSocket,
+    /// It was begun to bind it, and not finished.
+    binding: bool,
+    /// Shared by the streams that there are: only the last pair would work, so there is one at a time.
+    streams: Arc<()>,
+    watch: Watch,
+}
 
-/// The resource `incoming-datagram-stream`, of which there is none.
-pub enum IncomingDatagramStream {}
+/// The resource `incoming-datagram-stream`.
+pub struct IncomingDatagramStream {
+    socket: sockets::UdpSocket,
+    _streams: Arc<()>,
+    watch: Watch,
+}
 
-/// The resource `outgoing-datagram-stream`, of which there is none.
-pub enum OutgoingDatagramStream {}
+/// The resource `outgoing-datagram-stream`.
+pub struct OutgoingDatagramStream {
+    socket: sockets::UdpSocket,
+    _streams: Arc<()>,
+    /// Datagrams that the guest may send after its last `check-send`.
+    permit: u64,
+    watch: Watch,
+}
 
 component::record! {
     /// A datagram that was received.
@@ -40,6 +70,52 @@ component::record! {
     }
 }
 
+/// The most datagrams of one call, as in wasmtime.
+const DATAGRAMS_MAX: u64 = 16;
+
+impl Watched for UdpSocket {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    /// Nothing that is done with it waits.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Watched for IncomingDatagramStream {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_readable(task).map(|_| ())
+    }
+}
+
+impl Watched for OutgoingDatagramStream {
+    fn watch(&mut self) -> &mut Watch {
+        &mut self.watch
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+
+    fn poll_ready(&mut self, task: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_writable(task).map(|_| ())
+    }
+}
+
 pub fn register(linker: &mut Interfaces) {
     let mut create = interface(linker, "wasi:sockets/udp-create-socket");
     offer::<Network>(&mut create);
@@ -52,52 +128,195 @@ pub fn register(linker: &mut Interfaces) {
     offer::<UdpSocket>(&mut udp);
     offer::<IncomingDatagramStream>(&mut udp);
     offer::<OutgoingDatagramStream>(&mut udp);
-    methods! { udp, UdpSocket, "udp-socket":
-        "start-bind"(Borrow<Network>, IpSocketAddress) -> ();
-        "finish-bind"() -> ();
-        "stream"(Option<IpSocketAddress>) -> (Own<IncomingDatagramStream>, Own<OutgoingDatagramStream>);
-        "local-address"() -> IpSocketAddress;
-        "remote-address"() -> IpSocketAddress;
-        "unicast-hop-limit"() -> u8;
-        "set-unicast-hop-limit"(u8) -> ();
-        "receive-buffer-size"() -> u64;
-        "set-receive-buffer-size"(u64) -> ();
-        "send-buffer-size"() -> u64;
-        "set-send-buffer-size"(u64) -> ();
-    }
-    methods! { infallible udp, UdpSocket, "udp-socket":
-        "address-family"() -> IpAddressFamily;
-        "subscribe"() -> Own<Pollable>;
-    }
-    methods! { udp, IncomingDatagramStream, "incoming-datagram-stream":
-        "receive"(u64) -> Vec<IncomingDatagram>;
-    }
-    methods! { infallible udp, IncomingDatagramStream, "incoming-datagram-stream":
-        "subscribe"() -> Own<Pollable>;
-    }
-    methods! { udp, OutgoingDatagramStream, "outgoing-datagram-stream":
-        "check-send"() -> u64;
-        "send"(Vec<OutgoingDatagram>) -> u64;
-    }
-    methods! { infallible udp, OutgoingDatagramStream, "outgoing-datagram-stream":
-        "subscribe"() -> Own<Pollable>;
-    }
+    udp.func("[method]udp-socket.start-bind", start_bind)
+        .func("[method]udp-socket.finish-bind", finish_bind)
+        .func("[method]udp-socket.stream", stream)
+        .func("[method]udp-socket.local-address", local_address)
+        .func("[method]udp-socket.remote-address", remote_address)
+        .func("[method]udp-socket.address-family", address_family)
+        .func("[method]udp-socket.subscribe", subscribe)
+        .func("[method]incoming-datagram-stream.receive", receive)
+        .func("[method]incoming-datagram-stream.subscribe", subscribe_incoming)
+        .func("[method]outgoing-datagram-stream.check-send", check_send)
+        .func("[method]outgoing-datagram-stream.send", send)
+        .func("[method]outgoing-datagram-stream.subscribe", subscribe_outgoing);
+    register_options(&mut udp);
 }
 
-/// No family of addresses is supported.
-pub fn create_udp_socket(_: &mut Preview2<'_>, (_,): &(IpAddressFamily,)) -> Coded<Own<UdpSocket>> {
-    Poll::Ready(Ok(Err(ErrorCode::NotSupported)))
+options! { UdpSocket, "udp-socket":
+    hop_limit: u8,
+    /// How many routers a packet may pass.
+    "unicast-hop-limit" unicast_hop_limit,
+    /// Sets how many routers a packet may pass.
+    "set-unicast-hop-limit" set_unicast_hop_limit;
+    receive_buffer: u64,
+    /// Bytes that may wait to be received.
+    "receive-buffer-size" receive_buffer_size,
+    /// Sets how many bytes may wait to be received.
+    "set-receive-buffer-size" set_receive_buffer_size;
+    send_buffer: u64,
+    /// Bytes that may wait to be sent.
+    "send-buffer-size" send_buffer_size,
+    /// Sets how many bytes may wait to be sent.
+    "set-send-buffer-size" set_send_buffer_size;
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::preview2::testing::*;
+/// Makes a socket.
+pub fn create_udp_socket(call: &mut Preview2<'_>, (family,): &(IpAddressFamily,)) -> Coded<Own<UdpSocket>> {
+    let State { network, table, .. } = &mut call.data.state;
+    let socket = network.as_ref().ok_or(Error::Access).and_then(|network| network.udp((*family).into()));
+    coded(socket.and_then(|socket| {
+        let socket = UdpSocket { socket, binding: false, streams: Arc::default(), watch: Watch::default() };
+        table.insert(socket).map(Own::new)
+    }))
+}
 
-    #[test]
-    fn no_socket_is_made() {
-        for family in [IpAddressFamily::Ipv4, IpAddressFamily::Ipv6] {
-            assert_eq!(guest().call(create_udp_socket, (family,)), Err(ErrorCode::NotSupported));
+/// Begins to bind to a local address.
+pub fn start_bind(
+    call: &mut Preview2<'_>,
+    (socket, network, address): &(Borrow<UdpSocket>, Borrow<Network>, IpSocketAddress),
+) -> Coded<()> {
+    let table = &mut call.data.state.table;
+    table.get::<Network>(network.rep)?;
+    let socket = table.get_mut::<UdpSocket>(socket.rep)?;
+    if socket.binding {
+        return coded(Err(ErrorCode::ConcurrencyConflict));
+    }
+    let bound = socket.socket.bind((*address).into());
+    socket.binding = bound.is_ok();
+    coded(bound)
+}
+
+/// Finishes binding.
+pub fn finish_bind(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Coded<()> {
+    let socket = call.data.state.table.get_mut::<UdpSocket>(socket.rep)?;
+    coded(if mem::take(&mut socket.binding) { Ok(()) } else { Err(ErrorCode::NotInProgress) })
+}
+
+/// The streams of the socket's datagrams, to and from anybody or one peer. A trap if there are some already, as in wasmtime.
+pub fn stream(
+    call: &mut Preview2<'_>,
+    (socket, peer): &(Borrow<UdpSocket>, Option<IpSocketAddress>),
+) -> Coded<(Own<IncomingDatagramStream>, Own<OutgoingDatagramStream>)> {
+    let table = &mut call.data.state.table;
+    let UdpSocket { socket: udp, streams, .. } = table.get::<UdpSocket>(socket.rep)?;
+    if Arc::strong_count(streams) > 1 {
+        return Poll::Ready(Err(Trap::Host("udp-socket.stream while there are streams of it".into()).into()));
+    }
+    if let Err(error) = udp.connect(peer.map(Into::into)) {
+        return coded(Err(error));
+    }
+    let incoming =
+        IncomingDatagramStream { socket: udp.clone(), _streams: streams.clone(), watch: Watch::default() };
+    let outgoing = OutgoingDatagramStream {
+        socket: udp.clone(),
+        _streams: streams.clone(),
+        permit: 0,
+        watch: Watch::default(),
+    };
+    let incoming = table.insert_child(incoming, socket.rep).map_err(refused)?;
+    let outgoing = table.insert_child(outgoing, socket.rep).map_err(refused)?;
+    coded(Ok::<_, ErrorCode>((Own::new(incoming), Own::new(outgoing))))
+}
+
+/// The address that it is bound to.
+pub fn local_address(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Coded<IpSocketAddress> {
+    let socket = &call.data.state.table.get::<UdpSocket>(socket.rep)?.socket;
+    coded(socket.local_address().map(Into::into).ok_or(ErrorCode::InvalidState))
+}
+
+/// The one peer of its streams.
+pub fn remote_address(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Coded<IpSocketAddress> {
+    let socket = &call.data.state.table.get::<UdpSocket>(socket.rep)?.socket;
+    coded(socket.remote_address().map(Into::into).ok_or(ErrorCode::InvalidState))
+}
+
+/// What addresses it has.
+pub fn address_family(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Polled<IpAddressFamily> {
+    Poll::Ready(Ok(call.data.state.table.get::<UdpSocket>(socket.rep)?.socket.family().into()))
+}
+
+/// A pollable for when what was begun can be finished: always.
+pub fn subscribe(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Polled<Own<Pollable>> {
+    Poll::Ready(Ok(call.data.state.subscribe(socket.rep)?))
+}
+
+/// Receives up to `max` datagrams, as many as are there: perhaps none.
+pub fn receive(
+    call: &mut Preview2<'_>,
+    &(stream, max): &(Borrow<IncomingDatagramStream>, u64),
+) -> Coded<Vec<IncomingDatagram>> {
+    let socket = &call.data.state.table.get::<IncomingDatagramStream>(stream.rep)?.socket;
+    let task = &mut Context::from_waker(Waker::noop());
+    let (mut datagrams, mut bytes) = (Vec::new(), 0_usize);
+    for _ in 0..max.min(DATAGRAMS_MAX) {
+        match socket.poll_receive(task) {
+            Poll::Ready(Ok(datagram)) => {
+                bytes = bytes.saturating_add(datagram.data.len());
+                datagrams
+                    .push(IncomingDatagram { data: datagram.data, remote_address: datagram.remote.into() });
+            }
+            // What has failed behind the first is for the next call to meet.
+            Poll::Ready(Err(error)) if datagrams.is_empty() => return coded(Err(error)),
+            _ => break,
+        }
+        if bytes >= TRANSFER_MAX {
+            break;
         }
     }
+    coded(Ok::<_, ErrorCode>(datagrams))
+}
+
+/// A pollable for when there is something to receive.
+pub fn subscribe_incoming(
+    call: &mut Preview2<'_>,
+    (stream,): &(Borrow<IncomingDatagramStream>,),
+) -> Polled<Own<Pollable>> {
+    Poll::Ready(Ok(call.data.state.subscribe(stream.rep)?))
+}
+
+/// How many datagrams may be sent now.
+pub fn check_send(call: &mut Preview2<'_>, (stream,): &(Borrow<OutgoingDatagramStream>,)) -> Coded<u64> {
+    let stream = call.data.state.table.get_mut::<OutgoingDatagramStream>(stream.rep)?;
+    let writable = stream.socket.poll_writable(&mut Context::from_waker(Waker::noop()));
+    stream.permit = if let Poll::Ready(Ok(())) = writable { DATAGRAMS_MAX } else { 0 };
+    coded(match writable {
+        Poll::Ready(Err(error)) => Err(error),
+        _ => Ok(stream.permit),
+    })
+}
+
+/// Sends what was permitted, as much as can leave now; a trap for more.
+pub fn send(
+    call: &mut Preview2<'_>,
+    (stream, datagrams): &(Borrow<OutgoingDatagramStream>, Vec<OutgoingDatagram>),
+) -> Coded<u64> {
+    let stream = call.data.state.table.get_mut::<OutgoingDatagramStream>(stream.rep)?;
+    let (count, permit) = (datagrams.len() as u64, stream.permit);
+    if count == 0 {
+        return coded(Ok::<_, ErrorCode>(0));
+    }
+    if count > permit {
+        let trap = Trap::Host(format!("send of {count} datagrams where check-send permitted {permit}"));
+        return Poll::Ready(Err(trap.into()));
+    }
+    stream.permit = 0;
+    let task = &mut Context::from_waker(Waker::noop());
+    let mut sent = 0_u64;
+    for OutgoingDatagram { data, remote_address } in datagrams {
+        match stream.socket.poll_send(task, data, remote_address.map(SocketAddr::from)) {
+            Poll::Ready(Ok(())) => sent = sent.saturating_add(1),
+            Poll::Ready(Err(error)) if sent == 0 => return coded(Err(error)),
+            _ => break,
+        }
+    }
+    coded(Ok::<_, ErrorCode>(sent))
+}
+
+/// A pollable for when something may be sent.
+pub fn subscribe_outgoing(
+    call: &mut Preview2<'_>,
+    (stream,): &(Borrow<OutgoingDatagramStream>,),
+) -> Polled<Own<Pollable>> {
+    Poll::Ready(Ok(call.data.state.subscribe(stream.rep)?))
 }
