@@ -8,7 +8,7 @@ use crate::{arch::interrupts, time};
 use alloc::{collections::VecDeque, sync::Arc, task::Wake, vec::Vec};
 use async_task::{Runnable, Task};
 use core::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::pin,
     sync::atomic::{AtomicBool, Ordering},
     task::{Context, Poll, Waker},
@@ -43,6 +43,19 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     let (runnable, task) = async_task::spawn(future, |runnable| READY.lock().push_back(runnable));
     runnable.schedule();
     task
+}
+
+/// Lets all others that can go on have a turn.
+pub fn yield_now() -> impl Future<Output = ()> {
+    let mut waited = false;
+    poll_fn(move |task| {
+        if waited {
+            return Poll::Ready(());
+        }
+        waited = true;
+        task.waker().wake_by_ref();
+        Poll::Pending
+    })
 }
 
 /// How many tasks can go on.

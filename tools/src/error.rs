@@ -1,6 +1,7 @@
 //! [`Error`]: why `sisal` itself could not do what was asked.
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 /// Why `sisal` failed. How a program ended is no error but a [`Status`](manifest::Status).
@@ -42,6 +43,14 @@ pub enum Error {
         most: usize,
         /// Which machine.
         machine: crate::options::MachineKind,
+    },
+    /// A port of this computer cannot be forwarded.
+    #[error("cannot listen on {address}: {cause}; name another port with --listen PORT:GUESTPORT")]
+    Listen {
+        /// Where.
+        address: SocketAddrV4,
+        /// Why.
+        cause: io::Error,
     },
     /// A file cannot be in an image.
     #[error("cannot put `{}` into the image: it is neither a file, a directory nor a symbolic link", .0.display())]

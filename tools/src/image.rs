@@ -42,6 +42,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
     };
     let accel = accel::pick(machine.accel)?;
     let (kernel, initrd) = (file("kernel", &kernel)?, file("initrd", &initrd)?);
+    let network = given.network.user_network();
     let line = |stdin| {
         let machine = Machine {
             kind: machine.machine,
@@ -59,6 +60,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
                 status: Channel::File(output.join("status")),
             },
             shares: &[],
+            network: network.as_ref(),
         };
         machine.arguments()
     };

@@ -6,7 +6,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -17,13 +17,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::LevelFilter;
-use manifest::{FORMAT_VERSION, ParseStatusError, Status, debug_exit};
+use manifest::{FORMAT_VERSION, ParseStatusError, Status, audit_message, debug_exit};
 use rustix::fs::MemfdFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
 
 use crate::accel::Accel;
 use crate::error::{Error, Log};
+use crate::network::UserNetwork;
 use crate::options::MachineKind;
 use crate::qemu::{Channel, Machine, Ports, Share};
 use crate::relay;
@@ -51,6 +52,8 @@ pub struct Settings {
     pub initrd: File,
     /// The host's directories.
     pub shares: Vec<Share>,
+    /// The network.
+    pub network: Option<UserNetwork>,
     /// How much of the kernel's log to show; `None` to show it only if the machine fails.
     pub log: Option<LevelFilter>,
     /// Whether the log has, and shows, what took how long.
@@ -101,6 +104,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         timings: settings.timings,
         ports: Ports { stdin: stdin_port, stdout: stdout_port, stderr: stderr_port, status: status_port },
         shares: &settings.shares,
+        network: settings.network.as_ref(),
     };
     let mut qemu = Qemu(start(machine.arguments())?);
     // QEMU alone holds its ends now, so that its end is the end of every stream.
@@ -111,9 +115,15 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
     let show_log = settings.log.is_some() || settings.timings;
     let (sender, events) = mpsc::channel();
     let on_log = sender.clone();
-    // Nobody listens any more when the machine was given up.
-    let log = relay::collect(log, show_log, move || drop(on_log.send(Event::Log)));
-    let messages = qemu.0.stderr.take().map(|messages| relay::collect(messages, show_log, || ()));
+    let mut lines = relay::Lines::default();
+    let log = relay::collect(log, show_log, move |piece| {
+        if !show_log {
+            lines.add(piece, show_refusal);
+        }
+        // Nobody listens any more when the machine was given up.
+        let _ = on_log.send(Event::Log);
+    });
+    let messages = qemu.0.stderr.take().map(|messages| relay::collect(messages, show_log, |_| ()));
     thread::spawn(move || {
         for line in BufReader::new(status).lines().map_while(Result::ok) {
             if sender.send(Event::Status(line.parse())).is_err() {
@@ -143,6 +153,14 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         finish(stream).map_err(Error::Output)?;
     }
     Ok(status)
+}
+
+/// Shows a line of the kernel's log if it says what the program was refused.
+fn show_refusal(line: &str) {
+    if let Some(message) = audit_message(line) {
+        // With nowhere to show it, it is still refused.
+        let _ = writeln!(io::stderr(), "sisal: {message}");
+    }
 }
 
 /// What is heard of a machine.

@@ -10,6 +10,7 @@ mod error;
 mod image;
 mod kernel;
 mod machine;
+mod network;
 mod options;
 mod program;
 mod qemu;

@@ -10,6 +10,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use log::LevelFilter;
 
+use crate::network::NetworkOptions;
+
 /// Run WebAssembly programs on bare metal.
 #[derive(Parser)]
 #[command(name = "sisal", version, subcommand_required = true, arg_required_else_help = true)]
@@ -108,6 +110,9 @@ pub struct Given {
     /// Without a VALUE, the variable is passed on if it is set here.
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub env: Vec<EnvVar>,
+    /// Its network.
+    #[command(flatten)]
+    pub network: NetworkOptions,
     /// The program's own name, its first argument [default: the file's name]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -359,6 +364,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_for_a_network() {
+        for open in [&["--net"][..], &["--allow", "a:1"], &["--listen", "80"]] {
+            let line: Vec<_> = ["run", "--ip", "10.0.2.9/24"].iter().chain(open).copied().collect();
+            assert!(run(&line).given.network.ip.is_some());
+        }
+        let error = parse(&["run", "--ip", "10.0.2.9/24"]).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::MissingRequiredArgument);
+    }
+
+    #[test]
     fn values_are_checked() {
         let run =
             run(&["run", "--memory", "64M", "--timeout", "1m 500ms", "--log", "debug", "--machine", "q35"]);
@@ -375,6 +390,9 @@ mod tests {
             ("--log", "loud"),
             ("--dir", "::"),
             ("--env", "=1"),
+            ("--listen", "http"),
+            ("--allow", "example.org:https"),
+            ("--ip", "10.0.2.15"),
         ] {
             let error = parse(&["run", option, value, "p.wasm"]).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::ValueValidation, "{option} {value}: {error}");

@@ -50,6 +50,7 @@ impl Program {
 pub fn manifest(args: Vec<String>, given: &Given) -> Result<Manifest, Error> {
     let mut manifest = Manifest::new(args);
     manifest.env = given.env.iter().filter_map(|var| variable(var).transpose()).collect::<Result<_, _>>()?;
+    manifest.network = given.network.manifest();
     manifest.limits = Limits { memory: given.memory, timeout: given.timeout };
     Ok(manifest)
 }

@@ -8,6 +8,7 @@ use log::LevelFilter;
 use manifest::{LOG_ARGUMENT, TIMINGS_ARGUMENT, debug_exit, port};
 
 use crate::accel::Accel;
+use crate::network::UserNetwork;
 use crate::options::MachineKind;
 
 /// A machine and what is plugged into it.
@@ -32,6 +33,8 @@ pub struct Machine<'a> {
     pub ports: Ports<Channel>,
     /// The directories of the host.
     pub shares: &'a [Share],
+    /// The network.
+    pub network: Option<&'a UserNetwork>,
 }
 
 /// One of something for each of the ports.
@@ -71,14 +74,14 @@ pub struct Share {
 }
 
 /// How many directories of the host fit into a machine, each being a device of its own.
-pub fn most_shares(kind: MachineKind) -> usize {
-    // All machines: the virtio devices for the ports and for random bytes.
-    match kind {
-        // 24 slots.
-        MachineKind::Microvm => 24 - 2,
-        // 32 slots, one for the host bridge and one for the ISA bridge.
-        MachineKind::Q35 | MachineKind::Pc => 32 - 4,
-    }
+pub fn most_shares(kind: MachineKind, network: Option<&UserNetwork>) -> usize {
+    let slots = match kind {
+        MachineKind::Microvm => 24,
+        // One for the host bridge and one for the ISA bridge.
+        MachineKind::Q35 | MachineKind::Pc => 32 - 2,
+    };
+    // The virtio devices for the ports, for random bytes, and for the network.
+    slots - 2 - usize::from(network.is_some())
 }
 
 impl Machine<'_> {
@@ -108,6 +111,11 @@ impl Machine<'_> {
             format!("isa-debug-exit,iobase={:#x},iosize={}", debug_exit::PORT, debug_exit::SIZE),
         );
         line.option("-device", format!("virtio-rng-{transport}"));
+
+        if let Some(network) = self.network {
+            line.option("-netdev", network.netdev("net"));
+            line.option("-device", format!("virtio-net-{transport},netdev=net"));
+        }
 
         line.channel("log", self.log);
         line.words(["-serial", "chardev:log"]);
@@ -178,7 +186,7 @@ impl CommandLine {
 mod tests {
     use super::*;
 
-    fn arguments(kind: MachineKind, shares: &[Share]) -> String {
+    fn arguments(kind: MachineKind, shares: &[Share], network: Option<&UserNetwork>) -> String {
         let socket = Channel::Socket;
         let machine = Machine {
             kind,
@@ -191,29 +199,43 @@ mod tests {
             timings: false,
             ports: Ports { stdin: socket(11), stdout: socket(12), stderr: socket(13), status: socket(14) },
             shares,
+            network,
         };
         machine.arguments().join(" ".as_ref()).into_string().unwrap()
     }
 
     #[test]
     fn the_ports_have_their_names_and_channels() {
-        let line = arguments(MachineKind::Microvm, &[]);
+        let line = arguments(MachineKind::Microvm, &[], None);
         assert!(line.contains("-chardev socket,id=stdout,fd=12 "), "{line}");
         assert!(line.contains("-device virtserialport,chardev=stdout,name=org.sisal.stdout "), "{line}");
         assert!(line.contains("-device virtserialport,chardev=status,name=org.sisal.status"), "{line}");
         assert!(line.contains("-m 16777216B -kernel /k,1 -initrd /i -append log=warn "), "{line}");
         assert!(line.contains("isa-debug-exit,iobase=0x501,iosize=2"), "{line}");
+        assert!(!line.contains("net"), "{line}");
+    }
+
+    #[test]
+    fn a_network_is_a_device_of_the_machines_bus() {
+        let network = UserNetwork { outgoing: true, ..UserNetwork::default() };
+        for (kind, device) in
+            [(MachineKind::Pc, "virtio-net-pci"), (MachineKind::Microvm, "virtio-net-device")]
+        {
+            let line = arguments(kind, &[], Some(&network));
+            let expected = format!("-netdev user,id=net,restrict=off -device {device},netdev=net ");
+            assert!(line.contains(&expected), "{line}");
+        }
     }
 
     #[test]
     fn a_share_is_a_9p_device_of_the_machines_bus() {
         let share = |read_only| Share { tag: "dir0".into(), host: "/a,b=c".into(), read_only };
-        let line = arguments(MachineKind::Q35, &[share(true)]);
+        let line = arguments(MachineKind::Q35, &[share(true)], None);
         assert!(
             line.contains("readonly=on,path=/a,,b=c -device virtio-9p-pci,fsdev=dir0,mount_tag=dir0"),
             "{line}"
         );
-        let line = arguments(MachineKind::Microvm, &[share(false)]);
+        let line = arguments(MachineKind::Microvm, &[share(false)], None);
         assert!(line.contains("readonly=off,path=/a,,b=c -device virtio-9p-device,fsdev=dir0,"), "{line}");
     }
 }

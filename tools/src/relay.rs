@@ -57,22 +57,22 @@ pub fn receive(machine: UnixStream, stream: impl AsFd) -> io::Result<JoinHandle<
     }))
 }
 
-/// Collects the end of a log, showing all of it on standard error if `show`, and calls `heard` at each piece.
+/// Collects the end of a log, showing all of it on standard error if `show`, and calls `heard` with each piece.
 pub fn collect(
     mut source: impl Read + Send + 'static,
     show: bool,
-    heard: impl Fn() + Send + 'static,
+    mut heard: impl FnMut(&[u8]) + Send + 'static,
 ) -> JoinHandle<String> {
     thread::spawn(move || {
         let mut buffer = [0; 4096];
         let mut tail = Vec::new();
         while let Ok(count @ 1..) = retry(|| source.read(&mut buffer)) {
             let piece = buffer.get(..count).unwrap_or_default();
-            heard();
             if show {
                 // With nowhere to show it, it is still collected.
                 let _ = io::stderr().write_all(piece);
             }
+            heard(piece);
             tail.extend_from_slice(piece);
             if tail.len() > 2 * TAIL {
                 tail.drain(..tail.len() - TAIL);
@@ -80,6 +80,25 @@ pub fn collect(
         }
         String::from_utf8_lossy(&tail).into_owned()
     })
+}
+
+/// A log's pieces, put together to lines again.
+#[derive(Default)]
+pub struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Adds a piece, and calls `line` with each line that is whole by now. What never ends is no line.
+    pub fn add(&mut self, piece: &[u8], mut line: impl FnMut(&str)) {
+        for part in piece.split_inclusive(|&byte| byte == b'\n') {
+            self.0.extend_from_slice(part);
+            if let Some(whole) = self.0.strip_suffix(b"\n") {
+                line(String::from_utf8_lossy(whole).trim_end());
+                self.0.clear();
+            } else if self.0.len() > TAIL {
+                self.0.clear();
+            }
+        }
+    }
 }
 
 /// Which end of a relay failed.
@@ -138,4 +157,26 @@ fn retry<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 
 fn wait_for_hangup(machine: &UnixStream) {
     let _ = retry(|| Ok(poll(&mut [PollFd::new(machine, PollFlags::empty())], None)?));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_found_however_they_come() {
+        let text = "one\ntwo\r\n\nthree";
+        for size in 1..text.len() {
+            let (mut lines, mut found) = (Lines::default(), Vec::new());
+            for piece in text.as_bytes().chunks(size) {
+                lines.add(piece, |line| found.push(line.to_owned()));
+            }
+            assert_eq!(found, ["one", "two", ""]);
+        }
+        let mut lines = Lines::default();
+        for _ in 0..100 {
+            lines.add(&[b'x'; 1000], |line| panic!("{line}"));
+        }
+        assert!(lines.0.len() <= TAIL);
+    }
 }

@@ -11,6 +11,7 @@ use crate::archive;
 use crate::error::Error;
 use crate::kernel::kernel;
 use crate::machine::{self, Settings};
+use crate::network::UserNetwork;
 use crate::options::Run;
 use crate::program::{self, Program};
 use crate::qemu::{Share, most_shares};
@@ -28,7 +29,9 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         None => (Program::tour(), true),
     };
     let mut manifest = program::manifest(program.args, given)?;
-    let most = most_shares(machine.machine);
+    let network = given.network.user_network();
+    network.iter().try_for_each(UserNetwork::check)?;
+    let most = most_shares(machine.machine, network.as_ref());
     if given.dirs.len() > most {
         return Err(Error::TooManyDirs { most, machine: machine.machine });
     }
@@ -57,6 +60,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         kernel: in_memory(&kernel(machine.kernel.as_deref())?)?,
         initrd,
         shares,
+        network,
         log: given.log,
         timings: given.timings,
         timeout: given.timeout,

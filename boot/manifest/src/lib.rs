@@ -14,7 +14,7 @@ pub mod archive;
 mod manifest;
 mod status;
 
-pub use manifest::{Error, FORMAT_VERSION, Limits, Manifest, Mount, Source, Terminals};
+pub use manifest::{Address, Error, FORMAT_VERSION, Limits, Manifest, Mount, Network, Source, Terminals};
 pub use status::{ParseStatusError, Status};
 
 use alloc::{format, string::String};
@@ -48,6 +48,18 @@ pub mod port {
 /// of the `log` crate's levels. The log begins before the archive is found, so the [`Manifest`] is no place for it.
 pub const LOG_ARGUMENT: &str = "log=";
 
+/// The target of the log's records of what the program was refused. They are for whoever started the machine, also if he has
+/// not asked for the log.
+pub const AUDIT_TARGET: &str = "audit";
+
+/// What a line of the kernel's log (`[TIME] LEVEL TARGET: MESSAGE`) says of what the program was refused; `None` for one about
+/// anything else.
+pub fn audit_message(line: &str) -> Option<&str> {
+    let (_, record) = line.strip_prefix('[')?.split_once("] ")?;
+    let (_, record) = record.split_once(' ')?;
+    record.trim_start().strip_prefix(AUDIT_TARGET)?.strip_prefix(": ")
+}
+
 /// The word of the kernel's command line that has it log, at the machine's end, how long it took to each point of its life.
 pub const TIMINGS_ARGUMENT: &str = "timings";
 
@@ -62,4 +74,25 @@ pub mod debug_exit {
     pub const ENDED: u16 = 0x10;
     /// The kernel itself failed (a panic, a fault); the log on the serial port says why.
     pub const FAILED: u16 = 0x11;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_found_in_the_log() {
+        let line = "[    0.123456] WARN  audit: a: b refused";
+        assert_eq!(audit_message(line), Some("a: b refused"));
+        for line in [
+            "",
+            "audit: x",
+            "[    0.1] WARN  kernel: audit: x",
+            "[    0.1] WARN  auditor: x",
+            "[    0.1] WARN  audit:x",
+            "    0.1] WARN  audit: x",
+        ] {
+            assert_eq!(audit_message(line), None, "{line:?}");
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! [`Manifest`]: the program to run and what it is given.
 
 use alloc::{string::String, vec::Vec};
-use core::{fmt, time::Duration};
+use core::{fmt, net::Ipv4Addr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 /// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
 /// or a tool built before the change would misread.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct Manifest {
     pub env: Vec<(String, String)>,
     /// The program's directories, in the order of their preopened descriptors.
     pub mounts: Vec<Mount>,
+    /// The program's network; `None` for none.
+    pub network: Option<Network>,
     /// What the program may use at most.
     pub limits: Limits,
     /// Which of the program's standard streams lead to a person.
@@ -69,6 +71,37 @@ pub enum Source {
     },
 }
 
+/// A program's network, on the machine's one virtio network device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Where the machine's address comes from.
+    pub address: Address,
+    /// Where the program may connect and send to: nowhere else than to these, each `HOST:PORT`; `None` for everywhere.
+    pub connect: Option<Vec<String>>,
+    /// The TCP ports that it may listen on.
+    pub listen: Vec<u16>,
+}
+
+/// Where a machine's address comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Address {
+    /// From the network, by DHCP.
+    Dhcp,
+    /// From whoever starts the machine.
+    Static {
+        /// The address.
+        address: Ipv4Addr,
+        /// How many of its leading bits the whole network has.
+        prefix: u8,
+        /// The way to all other networks.
+        gateway: Option<Ipv4Addr>,
+        /// Who knows the addresses of names.
+        nameservers: Vec<Ipv4Addr>,
+    },
+}
+
 /// What a program may use at most. `None` is no limit but the machine's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,13 +125,14 @@ pub enum Error {
 }
 
 impl Manifest {
-    /// A program with these arguments and nothing else: no environment, no directories, no limits, no terminals.
+    /// A program with these arguments and nothing else: no environment, no directories, no network, no limits, no terminals.
     pub fn new(args: Vec<String>) -> Self {
         Self {
             version: FORMAT_VERSION,
             args,
             env: Vec::new(),
             mounts: Vec::new(),
+            network: None,
             limits: Limits::default(),
             terminals: Terminals::default(),
         }
@@ -173,6 +207,16 @@ mod tests {
                     read_only: false,
                 },
             ],
+            network: Some(Network {
+                address: Address::Static {
+                    address: [10, 0, 2, 15].into(),
+                    prefix: 24,
+                    gateway: None,
+                    nameservers: vec![[10, 0, 2, 3].into()],
+                },
+                connect: Some(vec!["example.org:443".into()]),
+                listen: vec![80, 65535],
+            }),
             limits: Limits { memory: Some(u64::MAX), timeout: Some(Duration::from_nanos(1_500_000_001)) },
             terminals: Terminals { stdin: true, stdout: false, stderr: true },
             ..Manifest::new(Vec::new())

@@ -2,6 +2,7 @@
 
 mod files;
 pub mod linear_memory;
+mod network;
 pub mod stdio;
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     arch,
     entropy::MachineEntropy,
     executor, memory, power, time, timings,
-    virtio::{Devices, p9::P9, rng::Rng},
+    virtio::{Devices, net::Net, p9::P9, rng::Rng},
 };
 use alloc::{
     format,
@@ -46,6 +47,8 @@ pub enum Error {
     Start(StartError),
     /// A directory that it is to have cannot be made: its name in the program, and why.
     Mount(String, String),
+    /// It cannot have its network: why.
+    Network(String),
 }
 
 /// Brings the machine's devices up, runs the program, and ends the machine.
@@ -112,8 +115,19 @@ async fn program(
         entropy: MachineEntropy::new(start(devices, DeviceType::EntropySource, Rng::new)),
         memories: Some(Arc::new(linear_memory::Arena)),
     });
+    let network = match &manifest.network {
+        None => None,
+        Some(settings) => {
+            let devices = start(devices, DeviceType::Network, Net::new);
+            let access = network::open(settings, devices, &machine).map_err(Error::Network)?;
+            // What it asks its network is answered while the program is compiled.
+            executor::yield_now().await;
+            Some((settings, access))
+        }
+    };
+    timings::reached("network device");
     let mut shares = start(devices, DeviceType::_9P, P9::new);
-    let mut arguments = manifest.args.into_iter();
+    let mut arguments = manifest.args.iter().cloned();
     let stdio = stdio.with_terminals(manifest.terminals);
     let limits = Limits::unlimited().with_memory(manifest.limits.memory).with_time(manifest.limits.timeout);
     let mut command = Command::new(arguments.next().unwrap_or_default())
@@ -122,8 +136,8 @@ async fn program(
         .stdout(stdio.stdout)
         .stderr(stdio.stderr)
         .limits(limits);
-    for (name, value) in manifest.env {
-        command = command.env(name, value);
+    for (name, value) in &manifest.env {
+        command = command.env(name.clone(), value.clone());
     }
     let quota = files::quota(manifest.mounts.iter().map(|mount| &mount.source));
     for (device, mount) in (1..).zip(&manifest.mounts) {
@@ -138,6 +152,16 @@ async fn program(
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
     timings::reached("program compiled");
+    if let Some((settings, access)) = &network {
+        network::configured(access.network(), &machine).await.map_err(Error::Network)?;
+        timings::reached("network address");
+        command = command.network(access.clone());
+        // A component opens its own.
+        if !program.is_component() {
+            let listeners = network::listeners(access, &settings.listen).map_err(Error::Network)?;
+            command = listeners.into_iter().fold(command, Command::listener);
+        }
+    }
     let run = program.start(&machine, command).map_err(Error::Start)?;
     let outcome = executor::spawn(async {
         timings::reached("program started");
@@ -145,6 +169,10 @@ async fn program(
     });
     let outcome = outcome.await;
     timings::reached("program ended");
+    if let Some((_, access)) = &network {
+        network::finish(access.network(), &machine).await;
+        timings::reached("network idle");
+    }
     Ok(outcome)
 }
 
@@ -212,6 +240,7 @@ impl fmt::Display for Error {
             Self::Program(refusal @ Refusal::Memory(_)) => write!(f, "{refusal}; {MORE_MEMORY}"),
             Self::Program(refusal) => refusal.fmt(f),
             Self::Start(error) => error.fmt(f),
+            Self::Network(why) => write!(f, "the program cannot have its network: {why}"),
             Self::Mount(guest, why) => write!(f, "the directory {guest:?} cannot be mounted: {why}"),
         }
     }

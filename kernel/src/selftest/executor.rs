@@ -1,35 +1,22 @@
 //! The executor: tasks go on when they are woken, take turns, and leave nothing behind.
 
 use super::{machine, selftest};
-use crate::executor;
+use crate::executor::{self, yield_now};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::future::{Future, poll_fn};
+use core::future::poll_fn;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Poll;
 use wasi::clocks::Timer;
 
 selftest! { a_thousand_tasks_end tasks_take_turns tasks_sleep_side_by_side a_cancelled_task_is_freed }
 
-/// Goes to the end of the queue.
-pub(super) fn turn() -> impl Future<Output = ()> {
-    let mut waited = false;
-    poll_fn(move |task| {
-        if waited {
-            return Poll::Ready(());
-        }
-        waited = true;
-        task.waker().wake_by_ref();
-        Poll::Pending
-    })
-}
-
 fn a_thousand_tasks_end() {
     let tasks: Vec<_> = (0..1_000usize)
         .map(|index| {
             executor::spawn(async move {
                 for _ in 0..index % 7 {
-                    turn().await;
+                    yield_now().await;
                 }
                 index
             })
@@ -55,7 +42,7 @@ fn tasks_take_turns() {
                     turns[index].fetch_add(1, Ordering::Relaxed);
                     let counts: Vec<_> = turns.iter().map(|count| count.load(Ordering::Relaxed)).collect();
                     assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{counts:?}");
-                    turn().await;
+                    yield_now().await;
                 }
             })
         })
@@ -106,12 +93,12 @@ fn a_cancelled_task_is_freed() {
         let _other = other;
         core::future::pending::<()>().await;
     });
-    executor::block_on(turn());
+    executor::block_on(yield_now());
     assert_eq!(Arc::strong_count(&held), 2);
     drop(task);
     executor::block_on(async {
-        turn().await;
-        turn().await;
+        yield_now().await;
+        yield_now().await;
     });
     assert_eq!(Arc::strong_count(&held), 1);
 }

@@ -7,13 +7,14 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::task::Poll;
-use smoltcp::phy::{Device, RxToken, TxToken};
-use smoltcp::time::Instant;
-use smoltcp::wire::{
+use virtio_drivers::transport::DeviceType;
+use wasi::sockets::Device as _;
+use wasi::sockets::smoltcp::phy::{Device, RxToken, TxToken};
+use wasi::sockets::smoltcp::time::Instant;
+use wasi::sockets::smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
     Ipv4Address,
 };
-use virtio_drivers::transport::DeviceType;
 
 selftest! { the_gateway_answers_more_requests_than_the_queues_hold }
 
@@ -61,6 +62,7 @@ fn the_gateway_answers_more_requests_than_the_queues_hold() {
     let (mut sent, mut answered) = (0, 0);
     executor::block_on(poll_fn(|task| {
         let now = Instant::ZERO;
+        net.register(task.waker());
         while sent < REQUESTS
             && let Some(room) = net.transmit(now)
         {
@@ -70,10 +72,6 @@ fn the_gateway_answers_more_requests_than_the_queues_hold() {
         while let Some((frame, _)) = net.receive(now) {
             answered += usize::from(frame.consume(|frame| is_answer(frame, address)));
         }
-        if answered == REQUESTS {
-            return Poll::Ready(());
-        }
-        net.register(task.waker());
-        Poll::Pending
+        if answered == REQUESTS { Poll::Ready(()) } else { Poll::Pending }
     }));
 }

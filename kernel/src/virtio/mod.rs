@@ -9,7 +9,6 @@ pub mod console;
 mod hal;
 mod mmio;
 mod msi_x;
-#[cfg_attr(not(feature = "selftest"), allow(dead_code, reason = "no program has a network yet"))]
 pub mod net;
 pub mod p9;
 mod request;

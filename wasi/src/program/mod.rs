@@ -67,6 +67,11 @@ impl Program {
         };
         Ok(Self { inner: Arc::new(inner) })
     }
+
+    /// Whether it is a component, and not a module for preview 1.
+    pub fn is_component(&self) -> bool {
+        matches!(*self.inner, Inner::Component(_))
+    }
 }
 
 impl ModuleProgram {

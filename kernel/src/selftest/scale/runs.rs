@@ -1,7 +1,7 @@
 //! Ten thousand runs in one boot, a third of them killed, by each kind of trap and limit and by being dropped.
 
 use super::{Random, command, compile, median, now, program, sleep, taken};
-use crate::selftest::executor::turn;
+use crate::executor::yield_now;
 use crate::selftest::{guests, selftest};
 use crate::{executor, logger};
 use alloc::sync::Arc;
@@ -49,7 +49,7 @@ impl Way {
         if let End::Dropped(turns, milliseconds) = self.end {
             executor::block_on(async {
                 for _ in 0..turns {
-                    turn().await;
+                    yield_now().await;
                     if milliseconds > 0 {
                         sleep(Duration::from_millis(milliseconds)).await;
                     }

@@ -3,7 +3,9 @@
 
 use super::Header;
 use core::ops::Range;
-use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, checksum};
+use wasi::sockets::smoltcp::wire::{
+    EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, checksum,
+};
 
 /// The checksum of a frame's TCP or UDP.
 struct Checksum {

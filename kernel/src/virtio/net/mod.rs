@@ -128,16 +128,16 @@ impl State {
         if self.wants_room { self.sender.has_room() } else { self.receiver.has_frame() }
     }
 
-    /// Wakes `waker` at the next frame, or at once.
-    fn register(&mut self, waker: &Waker) {
-        self.receiver.announce(&mut self.transport);
-        // Who has room is not interrupted when there is more of it.
-        self.sender.interrupt(self.wants_room);
-        if self.can_go_on() {
-            waker.wake_by_ref();
-        } else if !self.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(waker)) {
-            self.waiting = Some(waker.clone());
+    /// Whether there is room for a frame to send; if not, who waits is woken when there is.
+    fn find_room(&mut self) -> bool {
+        let mut has_room = self.sender.has_room();
+        if has_room == self.wants_room {
+            // Only who lacks room is interrupted when there is more of it. What was sent just before is seen at a second look.
+            self.sender.interrupt(!has_room);
+            has_room = self.sender.has_room();
+            self.wants_room = !has_room;
         }
+        has_room
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::{ETHERNET_HEADER, Features, Link, Net, checksum};
 use core::task::Waker;
-use smoltcp::{
-    phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium},
-    time::Instant,
+use wasi::sockets::{
+    self,
+    smoltcp::{
+        phy::{self, Checksum, ChecksumCapabilities, DeviceCapabilities, Medium},
+        time::Instant,
+    },
 };
 
 /// A frame that has come.
@@ -30,12 +33,14 @@ impl phy::Device for Net {
         let mut guard = self.link.0.lock();
         let state = &mut *guard;
         // The answer to the frame, if it has one, must have room.
-        state.wants_room = !state.sender.has_room();
-        if state.wants_room {
+        if !state.find_room() {
             return None;
         }
         let len = loop {
-            let (header, len) = state.receiver.take(&mut self.frame)?;
+            let Some((header, len)) = state.receiver.take(&mut self.frame) else {
+                state.receiver.announce(&mut state.transport);
+                return None;
+            };
             state.receiver.announce_many(&mut state.transport);
             let whole = self.frame.get(..len).unwrap_or_default();
             let sound = !self.features.contains(Features::GUEST_CSUM) || checksum::is_sound(header, whole);
@@ -48,10 +53,7 @@ impl phy::Device for Net {
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Room<'_>> {
-        let mut state = self.link.0.lock();
-        state.wants_room = !state.sender.has_room();
-        let has_room = !state.wants_room;
-        drop(state);
+        let has_room = self.link.0.lock().find_room();
         has_room.then(|| self.room())
     }
 
@@ -88,14 +90,13 @@ impl phy::TxToken for Room<'_> {
     }
 }
 
-impl Net {
-    /// The interface's own address.
-    pub fn hardware_address(&self) -> [u8; 6] {
+impl sockets::Device for Net {
+    fn hardware_address(&self) -> [u8; 6] {
         self.address
     }
 
-    /// Wakes `waker` once, when a frame has come, or room for one to send where there was none.
-    pub fn register(&mut self, waker: &Waker) {
-        self.link.0.lock().register(waker);
+    // What is there already is for the stack to find, afterwards.
+    fn register(&mut self, waker: &Waker) {
+        self.link.0.lock().waiting = Some(waker.clone());
     }
 }

@@ -7,14 +7,14 @@ use crate::selftest::selftest;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ptr;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
+use virtio_drivers::PhysAddr;
+use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
+use wasi::sockets::smoltcp::phy::ChecksumCapabilities;
+use wasi::sockets::smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpAddress, IpProtocol, IpRepr,
     Ipv4Address, Ipv4Packet, Ipv6Address, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber, UdpPacket, UdpRepr,
     checksum,
 };
-use virtio_drivers::PhysAddr;
-use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
 
 selftest! { frames_of_any_length_are_cut_to_what_is_there a_buffer_that_was_never_given_ends_the_receiver
 a_receiver_takes_what_a_ring_that_ran_over_has a_frame_that_was_never_given_ends_the_sender

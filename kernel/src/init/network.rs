@@ -1,0 +1,116 @@
+//! The program's network: the machine's network device with the address and the rights that the manifest asks for.
+
+use crate::{executor, virtio::net::Net};
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::{
+    future::poll_fn,
+    net::{Ipv4Addr, SocketAddr},
+    task::{Context, Poll},
+};
+use manifest::Address;
+use wasi::{
+    Machine,
+    clocks::Timer,
+    sockets::{Access, Allowed, Configuration, Family, Ipv4, Network, Policy, TcpSocket},
+    types::Nanoseconds,
+};
+
+/// How long DHCP may take.
+const PATIENCE: Nanoseconds = 30_000_000_000;
+/// How long the machine waits, at its end, for others to take what the program has sent them.
+const LAST_PATIENCE: Nanoseconds = 5_000_000_000;
+
+/// Access to the first of `devices`, whose network runs from now on.
+///
+/// # Errors
+/// Why there is none, for a person.
+pub fn open(settings: &manifest::Network, devices: Vec<Net>, machine: &Machine) -> Result<Access, String> {
+    let device = devices.into_iter().next();
+    let device =
+        device.ok_or("the machine has no network device that works (QEMU: -device virtio-net-pci)")?;
+    let connect = match &settings.connect {
+        None => Allowed::Everything,
+        Some(destinations) => {
+            let parse = |text: &String| text.parse().map_err(|error| format!("{text:?}: {error}"));
+            Allowed::These(destinations.iter().map(parse).collect::<Result<_, _>>()?)
+        }
+    };
+    let listen = Allowed::These(settings.listen.clone());
+    let network = Network::new(device, &configuration(&settings.address), machine);
+    let network = network.map_err(|error| error.to_string())?;
+    executor::spawn(network.run()).detach();
+    Ok(Access::new(network, Policy { connect, listen }))
+}
+
+fn configuration(address: &Address) -> Configuration {
+    match *address {
+        Address::Dhcp => Configuration::default(),
+        Address::Static { address, prefix, gateway, ref nameservers } => Configuration {
+            ipv4: Ipv4::Static { address, prefix, gateway },
+            nameservers: nameservers.iter().copied().map(Into::into).collect(),
+            ..Configuration::default()
+        },
+    }
+}
+
+/// Waits until the machine has its address.
+///
+/// # Errors
+/// Why it has none, for a person.
+pub async fn configured(network: &Network, machine: &Machine) -> Result<(), String> {
+    let configured = within(PATIENCE, machine, |task| network.poll_configured(task)).await;
+    log::debug!("network: {:?}", network.addresses());
+    configured.ok_or_else(|| {
+        let seconds = PATIENCE / 1_000_000_000;
+        format!("no DHCP server has answered for {seconds} s; give the machine an address with --ip")
+    })
+}
+
+/// Waits until others have taken what the program has sent them, or have had time enough.
+pub async fn finish(network: &Network, machine: &Machine) {
+    if within(LAST_PATIENCE, machine, |task| network.poll_sent(task)).await.is_none() {
+        log::warn!("network: what the program sent last was not acknowledged in time, and is lost");
+    }
+}
+
+/// Sockets that listen on these ports, for a program that cannot open them itself.
+///
+/// # Errors
+/// Why one cannot, for a person.
+pub fn listeners(access: &Access, ports: &[u16]) -> Result<Vec<TcpSocket>, String> {
+    let listener = |&port: &u16| {
+        let socket = access.tcp(Family::Ipv4)?;
+        socket.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
+        socket.listen()?;
+        Ok(socket)
+    };
+    let result =
+        ports.iter().map(|port| listener(port).map_err(|error: wasi::Error| format!("port {port}: {error}")));
+    result.collect()
+}
+
+/// What `poll` gives, if it does so within `patience`.
+async fn within<T>(
+    patience: Nanoseconds,
+    machine: &Machine,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    let clock = &machine.clock;
+    let deadline = clock.monotonic().saturating_add(patience);
+    let mut timer = Timer::new(clock.timers().clone());
+    poll_fn(|task| {
+        if let Poll::Ready(value) = poll(task) {
+            return Poll::Ready(Some(value));
+        }
+        if clock.monotonic() >= deadline {
+            return Poll::Ready(None);
+        }
+        timer.set(deadline, task.waker().clone());
+        Poll::Pending
+    })
+    .await
+}
