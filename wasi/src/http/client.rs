@@ -1,6 +1,6 @@
 //! Requests: how they begin.
 
-use super::{Error, Exchange, OutgoingBody, RequestHead, SECOND, Transport};
+use super::{Error, Exchange, OutgoingBody, RequestHead, SECOND, Scheme, Transport};
 use crate::{clocks::Clock, types::Nanoseconds};
 use alloc::{boxed::Box, sync::Arc};
 use core::task::{Context, Poll};
@@ -12,6 +12,15 @@ pub trait Connect: Send {
     /// # Errors
     /// Why there is none.
     fn poll_connect(&mut self, task: &mut Context<'_>) -> Poll<Result<Transport, Error>>;
+}
+
+/// Knows how to connect to those whom requests are for, and whether that is allowed.
+pub trait Connector: Send + Sync {
+    /// A connection to an [authority](super::Authority). Nothing happens before it is polled.
+    ///
+    /// # Errors
+    /// Why there will be none: [`Error::Denied`], [`Error::UriInvalid`].
+    fn connect(&self, scheme: &Scheme, authority: &str) -> Result<Box<dyn Connect>, Error>;
 }
 
 /// A connection that is there already.

@@ -12,23 +12,29 @@ mod client;
 mod connection;
 mod date;
 mod decoder;
+mod download;
 mod error;
 mod exchange;
 mod fields;
 mod head;
+mod network;
 mod outgoing;
 mod target;
 #[cfg(test)]
 mod tests;
+mod url;
 
-pub use client::{Connect, Timeouts, request};
+pub use client::{Connect, Connector, Timeouts, request};
 pub use connection::Transport;
+pub use download::{DownloadError, DownloadFailure, download};
 pub use error::Error;
 pub use exchange::{Exchange, IncomingBody};
 pub use fields::{Fields, FieldsError};
 pub use head::{RequestHead, ResponseHead};
+pub use network::{NetworkConnector, Secure};
 pub use outgoing::OutgoingBody;
 pub use target::{Authority, Method, Scheme, is_path_with_query};
+pub use url::{NotAUrl, Url};
 
 use crate::types::Nanoseconds;
 

@@ -18,11 +18,21 @@ pub use stream::Stream;
 
 use crate::{
     clocks::Clock,
+    http::{self, Connect, Transport},
     io::{InputStream, OutputStream},
     random::Entropy,
 };
-use alloc::{sync::Arc, vec::Vec};
-use core::{fmt, time::Duration};
+use alloc::{
+    boxed::Box,
+    string::{String, ToString},
+    sync::Arc,
+    vec::Vec,
+};
+use core::{
+    fmt,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 use rustls::{
     ClientConfig,
     client::{Resumption, UnbufferedClientConnection},
@@ -69,6 +79,28 @@ impl Client {
         provider::stir(&*self.entropy).map_err(|_| Error::Entropy)?;
         let connection = UnbufferedClientConnection::new(self.config.clone(), name)?;
         Ok(Stream::new(connection, input, output))
+    }
+}
+
+impl http::Secure for Client {
+    fn secure(&self, host: &str, transport: Transport) -> Result<Box<dyn Connect>, http::Error> {
+        let stream = Arc::new(self.connect(host, transport.input, transport.output)?);
+        Ok(Box::new(Securing { host: host.to_string(), stream }))
+    }
+}
+
+/// A handshake for HTTP.
+struct Securing {
+    host: String,
+    stream: Arc<Stream>,
+}
+
+impl Connect for Securing {
+    fn poll_connect(&mut self, task: &mut Context<'_>) -> Poll<Result<Transport, http::Error>> {
+        let handshake = ready!(self.stream.poll_handshake(task));
+        // HTTP has fewer words for it.
+        handshake.inspect_err(|error| log::warn!("https://{}: {error}", self.host))?;
+        Poll::Ready(Ok(Transport { input: self.stream.clone(), output: self.stream.clone() }))
     }
 }
 

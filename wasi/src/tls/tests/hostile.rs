@@ -1,6 +1,7 @@
 //! Servers that mean harm: nothing they send makes the client panic, keep much, run on, or believe them.
 
 use super::*;
+use crate::io::PipeWriter;
 use crate::tls::stream::{INCOMING_MAX, OUTGOING_MAX};
 use core::{
     ops::Range,

@@ -2,16 +2,11 @@
 
 mod certificates;
 mod hostile;
+mod https;
 
 use super::*;
-use crate::{
-    Result as StreamResult,
-    clocks::TimerQueue,
-    io::{PipeReader, PipeWriter, pipe},
-    testing,
-    types::Nanoseconds,
-};
-use alloc::{boxed::Box, string::ToString, vec};
+use crate::{Result as StreamResult, clocks::TimerQueue, io::pipe, testing, types::Nanoseconds};
+use alloc::vec;
 use certificates::{Authority, Identity, NAME, TODAY, only};
 use core::{future::poll_fn, pin::Pin};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType, date_time_ymd};
@@ -84,18 +79,22 @@ fn plain(identity: Identity) -> ServerConfig {
 /// A server at the other ends of two pipes.
 struct Server {
     connection: ServerConnection,
-    input: PipeReader,
-    output: PipeWriter,
+    input: Arc<dyn InputStream>,
+    output: Arc<dyn OutputStream>,
 }
 
 impl Server {
+    fn new(config: ServerConfig, input: Arc<dyn InputStream>, output: Arc<dyn OutputStream>) -> Self {
+        Self { connection: ServerConnection::new(Arc::new(config)).unwrap(), input, output }
+    }
+
     async fn send(&mut self) {
         let mut bytes = Vec::new();
         while self.connection.wants_write() {
             self.connection.write_tls(&mut bytes).unwrap();
         }
         // The client may have gone.
-        let _ = write_all(&self.output, &bytes).await;
+        let _ = write_all(&*self.output, &bytes).await;
     }
 
     /// Receives what is there; whether that was all.
@@ -189,11 +188,7 @@ where
 {
     let (to_client, from_server) = (pipe(capacity), pipe(capacity));
     let stream = client.connect(name, Arc::new(to_client.0), Arc::new(from_server.1)).unwrap();
-    let server = Server {
-        connection: ServerConnection::new(Arc::new(server)).unwrap(),
-        input: from_server.0,
-        output: to_client.1,
-    };
+    let server = Server::new(server, Arc::new(from_server.0), Arc::new(to_client.1));
     let ours = ours(Arc::new(stream));
     let theirs = theirs(server);
     let (_, clock) = testing::machine();
