@@ -136,6 +136,12 @@ impl Connections {
         id
     }
 
+    /// How many there are.
+    #[cfg(all(test, feature = "std"))]
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
     /// A connection.
     pub(super) fn get(&mut self, id: Id) -> Result<&mut Connection> {
         self.connections.get_mut(&id).ok_or(Error::NotConnected)

@@ -1,38 +1,105 @@
 //! Sockets on one machine's loopback, and between machines whose cable loses, damages and reorders.
 
+mod cable;
 mod loopback;
+mod machines;
 
 use super::*;
-use crate::{Result, hosted};
-use alloc::{boxed::Box, vec::Vec};
+use crate::{
+    Error, Machine, Result,
+    clocks::{Clock, TimerQueue},
+    hosted::SystemEntropy,
+    types::Nanoseconds,
+};
+use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
 use core::{
     future::{Future, poll_fn},
     net::SocketAddr,
-    pin::Pin,
+    pin::pin,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     task::{Context, Poll, Waker},
 };
+
+/// A clock that stands still while somebody can go on, and then goes on to when the next one can: what takes minutes takes no time,
+/// and is the same every time.
+struct VirtualClock {
+    now: AtomicU64,
+    timers: Arc<TimerQueue>,
+}
+
+std::thread_local! {
+    /// Every test's own.
+    static CLOCK: Arc<VirtualClock> =
+        Arc::new(VirtualClock { now: AtomicU64::new(1), timers: Arc::new(TimerQueue::new(|_| ())) });
+}
+
+impl Clock for VirtualClock {
+    fn monotonic(&self) -> Nanoseconds {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn monotonic_resolution(&self) -> Nanoseconds {
+        1
+    }
+
+    fn wall(&self) -> Result<Nanoseconds> {
+        Err(Error::NoDevice)
+    }
+
+    fn wall_resolution(&self) -> Nanoseconds {
+        1
+    }
+
+    fn timers(&self) -> &Arc<TimerQueue> {
+        &self.timers
+    }
+}
+
+fn machine() -> Machine {
+    let clock = CLOCK.with(Clone::clone);
+    Machine { clock, entropy: Arc::new(SystemEntropy), memories: None }
+}
 
 /// A machine that talks to itself alone.
 fn alone() -> Network {
     let none = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
-    Network::new(Loopback, &none, &hosted::machine()).unwrap()
+    Network::new(Loopback, &none, &machine()).unwrap()
 }
 
 fn everything() -> Policy {
     Policy { connect: Allowed::Everything, listen: Allowed::Everything }
 }
 
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `test` to its end, and the networks meanwhile.
 fn run<T>(networks: &[&Network], test: impl Future<Output = T>) -> T {
-    let mut drivers: Vec<Pin<Box<dyn Future<Output = core::convert::Infallible> + Send>>> =
-        networks.iter().map(|network| Box::pin(network.run()) as _).collect();
-    let mut test = core::pin::pin!(test);
-    hosted::block_on(poll_fn(|task| {
+    let clock = CLOCK.with(Clone::clone);
+    let mut drivers: Vec<_> = networks.iter().map(|network| Box::pin(network.run())).collect();
+    let mut test = pin!(test);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let task = &mut Context::from_waker(&waker);
+    loop {
         for driver in &mut drivers {
-            let _ = driver.as_mut().poll(task);
+            assert!(driver.as_mut().poll(task).is_pending());
         }
-        test.as_mut().poll(task)
-    }))
+        if let Poll::Ready(result) = test.as_mut().poll(task) {
+            return result;
+        }
+        if !woken.0.swap(false, Ordering::Relaxed) {
+            let next = clock.timers.next_deadline().expect("somebody waits for what never comes");
+            clock.now.fetch_max(next, Ordering::Relaxed);
+            clock.timers.fire(next);
+        }
+    }
 }
 
 async fn read(socket: &TcpSocket, most: usize) -> Result<Vec<u8>> {
@@ -88,7 +155,7 @@ fn poll_once<T>(poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
 
 /// Both, side by side.
 async fn join<A, B>(one: impl Future<Output = A>, two: impl Future<Output = B>) -> (A, B) {
-    let (mut one, mut two) = (core::pin::pin!(one), core::pin::pin!(two));
+    let (mut one, mut two) = (pin!(one), pin!(two));
     let (mut first, mut second) = (None, None);
     poll_fn(|task| {
         if first.is_none()

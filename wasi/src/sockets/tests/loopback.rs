@@ -1,10 +1,7 @@
 //! One machine, with itself.
 
 use super::*;
-use crate::{
-    Error,
-    io::{InputStream, OutputStream},
-};
+use crate::io::{InputStream, OutputStream};
 
 fn local() -> (Network, Access) {
     let network = alone();

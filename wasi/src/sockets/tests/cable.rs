@@ -1,0 +1,147 @@
+//! A cable between two machines, which may lose, damage and reorder frames (the first two by smoltcp's fault injector).
+
+use super::*;
+use crate::sockets::{
+    Device,
+    smoltcp::{
+        phy::{self, DeviceCapabilities, FaultInjector, RxToken, TxToken},
+        time::Instant,
+    },
+};
+use alloc::collections::VecDeque;
+use spin::Mutex;
+
+/// What is on its way to one end.
+#[derive(Default)]
+struct Way {
+    frames: VecDeque<Vec<u8>>,
+    waker: Option<Waker>,
+    random: u32,
+}
+
+/// What goes wrong, in percent.
+#[derive(Clone, Copy, Default)]
+pub struct Faults {
+    pub lost: u8,
+    pub damaged: u8,
+    pub reordered: u8,
+}
+
+/// One end of a cable.
+pub struct End {
+    reordered: u8,
+    from: Arc<Mutex<Way>>,
+    to: Arc<Mutex<Way>>,
+}
+
+/// One end of a cable on which things go wrong.
+pub struct Faulty {
+    injector: FaultInjector<End>,
+    address: u8,
+    from: Arc<Mutex<Way>>,
+}
+
+/// Two machines, 10.0.0.1 and 10.0.0.2, fd00::1 and fd00::2, on a cable.
+pub fn machines(faults: Faults) -> [Network; 2] {
+    let ways: [Arc<Mutex<Way>>; 2] =
+        core::array::from_fn(|_| Arc::new(Mutex::new(Way { random: 7, ..Way::default() })));
+    [1_u8, 2].map(|number| {
+        let [one, two] = ways.clone();
+        let (from, to) = if number == 1 { (one, two) } else { (two, one) };
+        let end = End { reordered: faults.reordered, from: from.clone(), to };
+        let mut injector = FaultInjector::new(end, 0x5157 + u32::from(number));
+        // At both ends.
+        injector.set_drop_chance(faults.lost / 2);
+        injector.set_corrupt_chance(faults.damaged / 2);
+        let configuration = Configuration {
+            ipv4: Ipv4::Static { address: [10, 0, 0, number].into(), prefix: 24, gateway: None },
+            ipv6: Ipv6::Static {
+                address: [0xfd00, 0, 0, 0, 0, 0, 0, number.into()].into(),
+                prefix: 64,
+                gateway: None,
+            },
+            nameservers: [address("10.0.0.1:53").ip()].into(),
+        };
+        let device = Faulty { injector, address: number, from };
+        Network::new(device, &configuration, &machine()).unwrap()
+    })
+}
+
+impl Device for Faulty {
+    fn hardware_address(&self) -> [u8; 6] {
+        [2, 0, 0, 0, 1, self.address]
+    }
+
+    fn register(&mut self, waker: &Waker) {
+        let mut from = self.from.lock();
+        match from.frames.is_empty() {
+            true => from.waker = Some(waker.clone()),
+            // The injector may have swallowed one, and there are more.
+            false => waker.wake_by_ref(),
+        }
+    }
+}
+
+impl phy::Device for Faulty {
+    type RxToken<'a> = <FaultInjector<End> as phy::Device>::RxToken<'a>;
+    type TxToken<'a> = <FaultInjector<End> as phy::Device>::TxToken<'a>;
+
+    fn receive(&mut self, now: Instant) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        self.injector.receive(now)
+    }
+
+    fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
+        self.injector.transmit(now)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.injector.capabilities()
+    }
+}
+
+impl phy::Device for End {
+    type RxToken<'a> = Frame;
+    type TxToken<'a> = &'a End;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Frame, &End)> {
+        let frame = self.from.lock().frames.pop_front()?;
+        Some((Frame(frame), self))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<&End> {
+        Some(self)
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.max_transmission_unit = 1514;
+        capabilities
+    }
+}
+
+pub struct Frame(Vec<u8>);
+
+impl RxToken for Frame {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl TxToken for &End {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut frame = alloc::vec![0; len];
+        let result = f(&mut frame);
+        let mut to = self.to.lock();
+        to.random = to.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let early = (to.random >> 16) % 100 < self.reordered.into();
+        // Before what is there already.
+        let place = if early { to.frames.len() / 2 } else { to.frames.len() };
+        to.frames.insert(place, frame);
+        let waker = to.waker.take();
+        drop(to);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+}
