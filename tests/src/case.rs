@@ -25,6 +25,12 @@ pub struct Case {
     /// The preopened directories.
     #[serde(default)]
     pub dirs: Vec<Directory>,
+    /// Whether it may use the network, which is the machine's loopback then.
+    #[serde(default)]
+    pub network: bool,
+    /// Who connects, one after the other, to a socket that the guest has as descriptor 3. Without any it has no such socket.
+    #[serde(default)]
+    pub clients: Vec<Client>,
     /// Bytes of linear memory that the guest may use; the host's default without.
     pub memory: Option<u64>,
     /// Milliseconds that the guest may run.
@@ -43,9 +49,20 @@ pub struct Case {
     pub limit: Option<String>,
     /// Part of the message that it is refused with.
     pub refused: Option<String>,
-    /// Hosts that it does not run on, each with the reason; `p2` for all where the guest is a component.
+    /// Hosts that it does not run on, each with the reason; `p1` for all where the guest is a module, `p2` where it is a
+    /// component.
     #[serde(default)]
     pub skip: BTreeMap<String, String>,
+}
+
+/// A client of the guest.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// All that it sends.
+    pub sends: Bytes,
+    /// All that it must receive until the guest ends the connection.
+    pub receives: Bytes,
 }
 
 /// A preopened directory.

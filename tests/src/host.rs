@@ -38,8 +38,8 @@ pub struct Outcome {
     pub stderr: Vec<u8>,
     /// How it ended.
     pub end: End,
-    /// How the directories differ from what the case expects; empty when they do not.
-    pub files: String,
+    /// How the directories, and what clients have received, differ from what the case expects; empty when they do not.
+    pub differences: String,
 }
 
 /// How a run ended.
@@ -97,8 +97,8 @@ pub fn check(host: &dyn Host, guest: &Guest, case: &Case) -> Result<(), String> 
     if !outcome.end.matches(&expected) {
         faults += &format!("it should end with {expected}, and ended with {}\n", outcome.end);
     }
-    if !outcome.files.is_empty() {
-        faults += &format!("files differ:\n{}", outcome.files);
+    if !outcome.differences.is_empty() {
+        faults += &format!("it differs:\n{}", outcome.differences);
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }

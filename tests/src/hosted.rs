@@ -4,6 +4,7 @@ use crate::{
     case::Case,
     guests::Guest,
     host::{End, Host, Outcome},
+    loopback::Loopback,
 };
 use std::{sync::mpsc, thread, time::Duration};
 use wasi::{
@@ -53,7 +54,7 @@ impl Host for Hosted {
             Ok(program) => program,
             Err(refusal) => {
                 let end = End::Refused(refusal.to_string());
-                return Ok(Outcome { stdout: vec![], stderr: vec![], end, files: String::new() });
+                return Ok(Outcome { stdout: vec![], stderr: vec![], end, differences: String::new() });
             }
         };
         let limits = Limits::default().with_output(64 << 20);
@@ -84,7 +85,19 @@ impl Host for Hosted {
         }
 
         let machine = self.machine.clone();
-        let output = in_time(2 * DEADLINE, move || hosted::block_on(program.output(&machine, command)))?;
+        let network = Loopback::new(&machine, case).map_err(|error| error.to_string())?;
+        if let Some(network) = &network {
+            command = network.give(command);
+        }
+        let (output, mut differences) = in_time(2 * DEADLINE, move || {
+            let run = program.output(&machine, command);
+            hosted::block_on(async {
+                match network {
+                    Some(network) => network.beside(run).await,
+                    None => (run.await, String::new()),
+                }
+            })
+        })?;
         let output = match output {
             Ok(output) => output,
             Err(error) => {
@@ -92,15 +105,14 @@ impl Host for Hosted {
                     StartError::Limit(_) => End::Limit(error.to_string()),
                     _ => End::Refused(error.to_string()),
                 };
-                return Ok(Outcome { stdout: vec![], stderr: vec![], end, files: String::new() });
+                return Ok(Outcome { stdout: vec![], stderr: vec![], end, differences: String::new() });
             }
         };
-        let mut files = String::new();
         for (directory, memory) in shared {
             let Some(expected) = directory.expected() else { continue };
             let difference = expected.difference_node(&*memory.root());
             if let Some(difference) = difference.map_err(|error| error.to_string())? {
-                files += &format!(" in {}:\n{difference}", directory.guest);
+                differences += &format!(" in {}:\n{difference}", directory.guest);
             }
         }
         let end = match output.outcome {
@@ -108,7 +120,7 @@ impl Host for Hosted {
             ended @ wasi::Outcome::LimitReached(_) => End::Limit(ended.to_string()),
             ended @ wasi::Outcome::Trapped { .. } => End::Trap(ended.to_string()),
         };
-        Ok(Outcome { stdout: output.stdout, stderr: output.stderr, end, files })
+        Ok(Outcome { stdout: output.stdout, stderr: output.stderr, end, differences })
     }
 }
 

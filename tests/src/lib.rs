@@ -13,6 +13,7 @@ pub mod host;
 pub mod hosted;
 pub mod hostile;
 pub mod kernel;
+mod loopback;
 pub mod machine;
 pub mod qemu;
 pub mod sabotage;

@@ -171,15 +171,15 @@ impl Host for Qemu {
 
         let finished = self.run_command(&args, case.stdin.to_vec())?;
         let (stderr, end) = split_end(finished.stderr, finished.status)?;
-        let mut files = String::new();
+        let mut differences = String::new();
         for (directory, host) in shared {
             let Some(expected) = directory.expected() else { continue };
             let difference = expected.difference_host(host.path());
             if let Some(difference) = difference.map_err(|error| error.to_string())? {
-                files += &format!(" in {}:\n{difference}", directory.guest);
+                differences += &format!(" in {}:\n{difference}", directory.guest);
             }
         }
-        Ok(Outcome { stdout: finished.stdout, stderr, end, files })
+        Ok(Outcome { stdout: finished.stdout, stderr, end, differences })
     }
 }
 

@@ -66,7 +66,7 @@ impl Host for Nothing {
     }
 
     fn run(&self, _: &Guest, _: &Case) -> Result<Outcome, String> {
-        Ok(Outcome { stdout: vec![], stderr: vec![], end: End::Exit(0), files: String::new() })
+        Ok(Outcome { stdout: vec![], stderr: vec![], end: End::Exit(0), differences: String::new() })
     }
 }
 

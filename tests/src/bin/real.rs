@@ -120,13 +120,13 @@ fn run(options: &Options) -> Result<bool, String> {
 }
 
 fn judge(host: &dyn Host, guest: &Guest, check: &Check) -> Result<(), String> {
-    let Outcome { stdout, stderr, end, files } = host.run(guest, &check.case)?;
+    let Outcome { stdout, stderr, end, differences } = host.run(guest, &check.case)?;
     let stderr = String::from_utf8_lossy(&stderr);
     if end != End::Exit(check.exit) {
         return Err(format!("it should leave with {}, and ended with {end}; stderr: {stderr}", check.exit));
     }
-    if !files.is_empty() {
-        return Err(format!("files differ:\n{files}"));
+    if !differences.is_empty() {
+        return Err(format!("it differs:\n{differences}"));
     }
     let text = String::from_utf8_lossy(&stdout);
     match &check.stdout {
