@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         match &*argument {
             "--suite" => suite = arguments.next().map(PathBuf::from),
             // What cargo hands to all tests alike.
-            flag if flag.starts_with("--") => {}
+            flag if flag.starts_with('-') => {}
             _ => filters.push(argument),
         }
     }
