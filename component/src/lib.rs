@@ -32,7 +32,7 @@ pub mod value;
 
 pub use error::{InstantiationError, LinkError, LoadError, Trap};
 pub use execution::{Execution, ExportedFunction, Progress, State};
-pub use host::{Call, Host, Linker};
+pub use host::{Call, Host, HostData, Linker};
 pub use link::{Component, Linked};
 pub use modules::{CoreModule, Modules, PlainModules};
 pub use typed::{Borrow, Lift, Lower, Own};

@@ -2,7 +2,7 @@
 //! next to none.
 
 use component::{
-    Call, Component, Execution, Host, Linked, Linker, Modules, Own, PlainModules, Progress, State, Value,
+    Call, Component, Execution, HostData, Linked, Linker, Modules, Own, PlainModules, Progress, Value,
 };
 use std::{
     sync::Arc,
@@ -11,27 +11,13 @@ use std::{
 use wasmi::{Config, Engine, Store};
 
 /// The host's data: what the guest has told it.
-struct Data {
-    state: State<Self>,
-    waker: Waker,
+struct Said {
     said: Vec<String>,
     dropped: Vec<u32>,
     waits: u32,
 }
 
-impl Host for Data {
-    fn state(&self) -> &State<Self> {
-        &self.state
-    }
-
-    fn state_mut(&mut self) -> &mut State<Self> {
-        &mut self.state
-    }
-
-    fn waker(&self) -> &Waker {
-        &self.waker
-    }
-}
+type Data = HostData<Said>;
 
 struct Counter;
 
@@ -71,16 +57,14 @@ fn run(
     function: &str,
     args: Vec<Value>,
     fuel: u64,
-) -> Result<(Option<Value>, Data), wasmi::Error> {
+) -> Result<(Option<Value>, Said), wasmi::Error> {
     let mut config = Config::default();
     config.consume_fuel(true).compilation_mode(wasmi::CompilationMode::Eager);
     let engine = Engine::new(&config);
     let modules = PlainModules::new(&engine);
     let component = Component::new(&modules as &dyn Modules<Data>, &wat::parse_str(text).unwrap()).unwrap();
     let linked = Linked::new(&linker(), &component).unwrap();
-    let data =
-        Data { state: State::new(), waker: Waker::noop().clone(), said: vec![], dropped: vec![], waits: 3 };
-    let mut store = Store::new(&engine, data);
+    let mut store = Store::new(&engine, HostData::new(Said { said: vec![], dropped: vec![], waits: 3 }));
     let mut task = Context::from_waker(Waker::noop());
     let mut execution = Execution::instantiate(&mut store, &linked)?;
     let mut finish = |execution: &mut Execution<Data>, store: &mut Store<Data>| {
@@ -99,7 +83,7 @@ fn run(
     execution.call(&mut store, &function, args)?;
     finish(&mut execution, &mut store)?;
     let result = execution.take_result();
-    Ok((result, store.into_data()))
+    Ok((result, store.into_data().into_inner()))
 }
 
 /// A component's memory, with an allocator that never frees.

@@ -2,7 +2,7 @@
 
 use super::Caller;
 use crate::Result;
-use component::{Call, Component, Execution, Host, Linked, Linker, PlainModules, Progress, State, Value};
+use component::{Call, Component, Execution, HostData, Linked, Linker, PlainModules, Progress, Value};
 use std::{
     sync::Arc,
     task::{Context, Poll, Wake, Waker},
@@ -23,24 +23,10 @@ fn engine() -> wasmi::Engine {
 }
 
 /// The data of Sisal's store.
-struct Data {
-    state: State<Self>,
-    waker: Waker,
+type Data = HostData<Clock>;
+
+struct Clock {
     now: u64,
-}
-
-impl Host for Data {
-    fn state(&self) -> &State<Self> {
-        &self.state
-    }
-
-    fn state_mut(&mut self) -> &mut State<Self> {
-        &mut self.state
-    }
-
-    fn waker(&self) -> &Waker {
-        &self.waker
-    }
 }
 
 /// Sisal.
@@ -63,7 +49,8 @@ impl Sisal {
         let component =
             Component::new(&PlainModules::new(&engine), wasm).map_err(|error| error.to_string())?;
         let linked = Linked::new(&Arc::new(linker), &component).map_err(|error| error.to_string())?;
-        let data = Data { state: State::new(), waker: Arc::new(Nobody).into(), now: 0 };
+        let mut data = HostData::new(Clock { now: 0 });
+        data.set_waker(&Arc::new(Nobody).into());
         let mut store = wasmi::Store::new(&engine, data);
         store.set_fuel(u64::MAX)?;
         let execution = Execution::instantiate(&mut store, &linked)?;

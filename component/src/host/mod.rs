@@ -4,7 +4,10 @@
 //! guest wait until the waker fires, then the same call is made again with the same arguments. So it does nothing that
 //! cannot be repeated before it returns `Ready`.
 
+mod data;
 mod versions;
+
+pub use data::HostData;
 
 use crate::{
     Trap, Value,

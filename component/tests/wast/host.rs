@@ -1,38 +1,16 @@
 //! The host of the scripts: functions that give back what they get, and a resource.
 
-use component::{Borrow, Call, Host, Linker, Own, State};
-use std::{
-    sync::Arc,
-    task::{Poll, Waker},
-};
+use component::{Borrow, Call, HostData, Linker, Own};
+use std::{sync::Arc, task::Poll};
 
 /// The host's data for one instance.
-pub struct Data {
-    state: State<Self>,
-    waker: Waker,
+pub type Data = HostData<Answers>;
+
+#[derive(Default)]
+pub struct Answers {
     /// The representations of the counters that were dropped, as the digits of a number.
     dropped: u32,
     waited: bool,
-}
-
-impl Data {
-    pub fn new() -> Self {
-        Self { state: State::new(), waker: Waker::noop().clone(), dropped: 0, waited: false }
-    }
-}
-
-impl Host for Data {
-    fn state(&self) -> &State<Self> {
-        &self.state
-    }
-
-    fn state_mut(&mut self) -> &mut State<Self> {
-        &mut self.state
-    }
-
-    fn waker(&self) -> &Waker {
-        &self.waker
-    }
 }
 
 struct Counter;

@@ -167,7 +167,7 @@ impl Script {
     }
 
     fn instantiate(&self, linked: &Linked<Data>) -> Result<Instance, Error> {
-        let mut store = Store::new(&self.engine, Data::new());
+        let mut store = Store::new(&self.engine, Data::default());
         let execution = Execution::instantiate(&mut store, linked).map_err(trap)?;
         let mut instance = Instance { store, execution };
         instance.finish(self.fuel).map_err(trap)?;

@@ -8,8 +8,8 @@
 use super::changed;
 use arbitrary::{Result as Arbitrary, Unstructured};
 use component::{
-    Borrow, Call, Component, Execution, Host, Linked, Linker, Modules, Own, PlainModules, Progress, State,
-    Type, Value,
+    Borrow, Call, Component, Execution, HostData, Linked, Linker, Modules, Own, PlainModules, Progress, Type,
+    Value,
 };
 use std::{
     sync::{Arc, LazyLock},
@@ -54,28 +54,11 @@ fn components(text: &str) -> Vec<Vec<u8>> {
 }
 
 /// The host's data.
-struct Data {
-    state: State<Self>,
+type Data = HostData<Guest>;
+
+struct Guest {
     limits: StoreLimits,
     waited: bool,
-}
-
-impl Host for Data {
-    fn state(&self) -> &State<Self> {
-        &self.state
-    }
-
-    fn state_mut(&mut self) -> &mut State<Self> {
-        &mut self.state
-    }
-
-    fn waker(&self) -> &Waker {
-        Waker::noop()
-    }
-
-    fn value_budget(&self) -> usize {
-        VALUES
-    }
 }
 
 struct Counter;
@@ -160,7 +143,8 @@ fn calls(
     slice: u64,
 ) -> Vec<Option<String>> {
     let limits = StoreLimitsBuilder::new().memory_size(MEMORY).table_elements(1_000).build();
-    let mut store = Store::new(engine, Data { state: State::new(), limits, waited: false });
+    let data = HostData::new(Guest { limits, waited: false }).with_value_budget(VALUES);
+    let mut store = Store::new(engine, data);
     store.limiter(|data| &mut data.limits);
     let mut execution = match Execution::instantiate(&mut store, linked) {
         Ok(execution) => execution,
