@@ -5,7 +5,7 @@
 
 use super::{
     Flat, FlatValues, LowerContext, Passing, StringEncoding, aligned,
-    lower::{Lowerer, list_size, result_place},
+    lower::{Lowerer, list_size, place, result_place},
     mismatch, range,
     strings::{self, Steps},
     wrong_number,
@@ -86,17 +86,22 @@ impl Lowering {
     }
 
     /// The result of a function of type `ty`, for the guest that has called it with `args`: if the result is not flat, the
-    /// last of them says where it goes.
+    /// last of them says where it goes. `memory` is the size of that guest's memory.
     ///
     /// # Errors
-    /// As [`params`](Self::params).
+    /// As [`params`](Self::params); [`Trap::Unaligned`] and [`Trap::OutOfBounds`] about where the result goes.
     pub fn result(
         value: Option<Value>,
         ty: &Arc<FunctionType>,
         encoding: StringEncoding,
         args: &[Flat],
+        memory: usize,
     ) -> Result<Self, Trap> {
-        Self::new(Values::Result(value), ty, encoding, result_place(ty, args))
+        let out = result_place(ty, args);
+        if let Some(pointer) = out {
+            place(pointer, ty.result_layout(), memory)?;
+        }
+        Self::new(Values::Result(value), ty, encoding, out)
     }
 
     fn new(
@@ -152,8 +157,8 @@ impl Lowering {
     /// Stores all values, once every call of `realloc` was made.
     ///
     /// # Errors
-    /// [`Trap::Unaligned`] and [`Trap::OutOfBounds`] about where the caller wants the result; [`Trap::TooManyHandles`]; [`Trap::Host`], if a value is
-    /// not of its type; [`Trap::Limit`], if calls are missing.
+    /// [`Trap::TooManyHandles`]; [`Trap::Host`], if a value is not of its type; [`Trap::Limit`], if calls are missing;
+    /// [`Trap::OutOfBounds`], if the memory has become smaller.
     pub fn finish(self, cx: &mut LowerContext<'_>, flat: &mut FlatValues) -> Result<(), Trap> {
         let types = self.values.types(&self.ty);
         let mut blocks = self.blocks.iter();

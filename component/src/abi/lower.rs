@@ -130,6 +130,12 @@ pub(super) fn result_place(ty: &FunctionType, args: &[Flat]) -> Option<u32> {
     args.last().map(|last| *last as u32).filter(|_| ty.result_in_memory())
 }
 
+/// The place at `pointer` for values of layout `layout`, if it is one in a memory of `memory` bytes.
+pub(super) fn place(pointer: u32, layout: &Layout, memory: usize) -> Result<usize, Trap> {
+    aligned(pointer, layout.alignment)?;
+    Ok(range(pointer, layout.size as usize, memory)?.start)
+}
+
 /// The context of the values, and the blocks that were allocated for strings and lists, in order.
 pub(super) struct Lowerer<'a, 'b> {
     pub cx: &'a mut LowerContext<'b>,
@@ -153,9 +159,7 @@ impl Lowerer<'_, '_> {
         if !types.in_memory() {
             return values.try_for_each(|(ty, value)| self.value(flat, ty, value));
         }
-        let (layout, pointer) = (types.layout(), pointer.ok_or_else(missing_block)?);
-        aligned(pointer, layout.alignment)?;
-        let start = range(pointer, layout.size as usize, self.cx.memory.len())?.start;
+        let start = place(pointer.ok_or_else(missing_block)?, types.layout(), self.cx.memory.len())?;
         let (mut target, mut next) = (Address(start), 0);
         for (ty, value) in values {
             let offset = align(next, ty.layout().alignment);

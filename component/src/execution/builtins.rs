@@ -3,7 +3,7 @@
 
 use super::{
     Suspended,
-    call::{Hosted, Lowered, core_result, flat_value},
+    call::{Hosted, Lowered, flat_value},
     state::{InstanceIndex, Request, ResourceKind},
 };
 use crate::{
@@ -50,7 +50,7 @@ pub(crate) fn lower<T: Host>(store: &mut Store<T>, lowered: Lowered<T>) -> Func 
         let mut args = FlatValues::new();
         args.extend(params.iter().map(flat_value))?;
         let result = enter(caller, &lowered, &args)?;
-        if let (Some(slot), Some(value)) = (results.first_mut(), core_result(&lowered.ty, Some(result))) {
+        if let (Some(slot), Some(value)) = (results.first_mut(), lowered.core_result(&[result])) {
             *slot = value;
         }
         Ok(())
@@ -171,7 +171,7 @@ fn call_host<T: Host>(
             let flat = side.lower_result(memory, data, &result, ty, args)?;
             return Ok(Answer::Lowered(flat.unwrap_or(0)));
         }
-        let lowering = Lowering::result(result, &lowered.ty, side.options.encoding, args)?;
+        let lowering = lowered.lower_result(result, args, memory.len())?;
         if lowering.next().is_some() {
             return Ok(Answer::Lowering(lowering));
         }

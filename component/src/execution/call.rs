@@ -62,6 +62,23 @@ impl<T> Lowered<T> {
         };
         Self { function, ty, side, passes }
     }
+
+    /// Begins to lower a result for the caller, who has `memory` bytes of memory and has called with `args`.
+    pub(crate) fn lower_result(
+        &self,
+        result: Option<Value>,
+        args: &[Flat],
+        memory: usize,
+    ) -> Result<Lowering, Trap> {
+        Lowering::result(result, &self.ty, self.side.options.encoding, args, memory)
+    }
+
+    /// What it returns to the caller, of what its result is lowered to.
+    #[inline]
+    pub(crate) fn core_result(&self, flat: &[Flat]) -> Option<Val> {
+        let (bits, ty) = flat.first().zip(self.ty.lowered().results.as_slice().first())?;
+        Some(core_value(*bits, *ty))
+    }
 }
 
 impl Side {
@@ -190,6 +207,17 @@ impl Storing {
         Self { side, task, lowering: Some(lowering), allocating: false }
     }
 
+    /// The result of a call, for the guest that has made it with `args`.
+    fn result<T: Host>(
+        store: &mut Store<T>,
+        lowered: &Lowered<T>,
+        result: Option<Value>,
+        args: &[Flat],
+    ) -> Result<Self, Trap> {
+        let memory = lowered.side.with_memory(store, |memory, _| memory.len());
+        Ok(Self::new(lowered.side, 0, lowered.lower_result(result, args, memory)?))
+    }
+
     fn advance<T: Host>(&mut self, store: &mut Store<T>, input: Option<Val>) -> Result<Stored, Trap> {
         let Some(lowering) = &mut self.lowering else { return Err(Trap::OutOfBounds) };
         if self.allocating {
@@ -304,9 +332,8 @@ impl<T: Host> Calling<T> {
                     let result = self.lift_result(store, core.clone())?;
                     match &self.caller {
                         Caller::Guest { lowered, args, .. } => {
-                            let lowering =
-                                Lowering::result(result, &lowered.ty, lowered.side.options.encoding, args)?;
-                            self.stage = Stage::Returning(Storing::new(lowered.side, 0, lowering), core);
+                            let storing = Storing::result(store, lowered, result, args)?;
+                            self.stage = Stage::Returning(storing, core);
                         }
                         Caller::Host => {
                             if let Some(call) = self.post_return(store, lifted, result, core, None)? {
@@ -320,7 +347,7 @@ impl<T: Host> Calling<T> {
                     Stored::Done(flat) => {
                         let core = core.take();
                         let returned = match &self.caller {
-                            Caller::Guest { lowered, .. } => core_result(&lowered.ty, flat.first().copied()),
+                            Caller::Guest { lowered, .. } => lowered.core_result(&flat),
                             Caller::Host => None,
                         };
                         if let Some(call) = self.post_return(store, lifted, None, core, returned)? {
@@ -423,7 +450,7 @@ impl<T: Host> Passing<T> {
             _ => None,
         };
         store.data_mut().state_mut().leave(lifted.side.instance, Some(lowered.side.instance))?;
-        Ok(Advance::Return(Input::Core(core_result(&lowered.ty, result))))
+        Ok(Advance::Return(Input::Core(lowered.core_result(result.as_slice()))))
     }
 }
 
@@ -472,16 +499,13 @@ impl<T: Host> Hosted<T> {
             let Poll::Ready(result) = repeat(&mut call) else { return Ok(Advance::Wait) };
             let result = result?;
             self.lowered.side.give_back(store.data_mut(), lent)?;
-            let lowering =
-                Lowering::result(result, &self.lowered.ty, self.lowered.side.options.encoding, args)?;
-            self.stage = HostStage::Returning(Storing::new(self.lowered.side, 0, lowering));
+            let storing = Storing::result(store, &self.lowered, result, args)?;
+            self.stage = HostStage::Returning(storing);
         }
         let HostStage::Returning(storing) = &mut self.stage else { return Ok(Advance::Wait) };
         Ok(match storing.advance(store, input)? {
             Stored::Realloc(function, args) => Advance::call(function, &args, 1),
-            Stored::Done(flat) => {
-                Advance::Return(Input::Core(core_result(&self.lowered.ty, flat.first().copied())))
-            }
+            Stored::Done(flat) => Advance::Return(Input::Core(self.lowered.core_result(&flat))),
         })
     }
 }
@@ -534,11 +558,4 @@ pub(crate) fn core_value(bits: u64, ty: CoreType) -> Val {
         CoreType::F32 => Val::F32(F32::from_bits(bits as u32)),
         CoreType::F64 => Val::F64(F64::from_bits(bits)),
     }
-}
-
-/// What a lowered function returns to the guest.
-#[inline]
-pub(crate) fn core_result(ty: &FunctionType, flat: Option<Flat>) -> Option<Val> {
-    let (bits, ty) = flat.zip(ty.lowered().results.as_slice().first())?;
-    Some(core_value(bits, *ty))
 }

@@ -65,9 +65,7 @@ fn the_place_of_a_result_is_checked() {
     let value = Value::Record(vec![Value::U32(1), Value::U32(2)]);
     let lower = |pointer: u32| {
         let mut guest = Guest::new(StringEncoding::Utf8);
-        let args = flat_values(&[pointer.into()]);
-        let lowering = Lowering::result(Some(value.clone()), &ty, guest.encoding, &args)?;
-        guest.finish(lowering).map(|_| ())
+        guest.lower_result(Some(value.clone()), &ty, &[pointer.into()]).map(|_| ())
     };
     assert_eq!(lower((1 << 16) - 8), Ok(()));
     assert_eq!(lower((1 << 16) - 4), Err(Trap::OutOfBounds));
@@ -77,9 +75,7 @@ fn the_place_of_a_result_is_checked() {
     let ty = function([], Some(option(Type::U64)));
     let lower = |pointer: u32| {
         let mut guest = Guest::new(StringEncoding::Utf8);
-        let args = flat_values(&[pointer.into()]);
-        let lowering = Lowering::result(Some(Value::Option(None)), &ty, guest.encoding, &args)?;
-        guest.finish(lowering).map(|_| ())
+        guest.lower_result(Some(Value::Option(None)), &ty, &[pointer.into()]).map(|_| ())
     };
     assert_eq!(lower((1 << 16) - 16), Ok(()));
     assert_eq!(lower((1 << 16) - 8), Err(Trap::OutOfBounds));

@@ -92,6 +92,17 @@ impl Guest {
         self.finish(lowering)
     }
 
+    /// Lowers a result for a call with the flat arguments `args`.
+    fn lower_result(
+        &mut self,
+        value: Option<Value>,
+        ty: &Arc<FunctionType>,
+        args: &[Flat],
+    ) -> Result<FlatValues, Trap> {
+        let lowering = Lowering::result(value, ty, self.encoding, args, self.memory.len())?;
+        self.finish(lowering)
+    }
+
     /// Lowers one parameter.
     fn lower(&mut self, value: &Value, ty: &Type) -> Result<FlatValues, Trap> {
         self.lower_params(core::slice::from_ref(value), &function([ty.clone()], None))

@@ -154,8 +154,7 @@ fn random_values_come_back() {
         for encoding in [StringEncoding::Utf16, StringEncoding::CompactUtf16] {
             let mut guest = Guest::new(encoding);
             let args = flat_values(&[0x8000]);
-            let lowering = Lowering::result(value.clone(), &ty, encoding, &args).unwrap();
-            let flat = guest.finish(lowering).unwrap();
+            let flat = guest.lower_result(value.clone(), &ty, &args).unwrap();
             let flat = if ty.result_in_memory() { args } else { flat };
             let lifted = Lifting::result(&ty, &flat)
                 .next(&mut guest.lift_context(), result.as_ref().unwrap())

@@ -245,9 +245,7 @@ fn a_result_goes_where_the_caller_wants_it() {
     let value = Value::Record(vec![Value::U8(3), Value::Bytes(vec![8, 9])]);
     let mut guest = Guest::new(StringEncoding::Utf8);
     // The argument, and the place.
-    let args = flat_values(&[77, 32]);
-    let lowering = Lowering::result(Some(value.clone()), &ty, guest.encoding, &args).unwrap();
-    let flat = guest.finish(lowering).unwrap();
+    let flat = guest.lower_result(Some(value.clone()), &ty, &[77, 32]).unwrap();
     assert!(flat.as_slice().is_empty());
     assert_eq!(guest.calls, [(false, 0, 1, 2)]);
     assert_eq!(guest.memory[32..44], [3, 0xaa, 0xaa, 0xaa, 64, 0, 0, 0, 2, 0, 0, 0]);
@@ -257,12 +255,9 @@ fn a_result_goes_where_the_caller_wants_it() {
     assert_eq!(lifting.next(&mut guest.lift_context(), &pair), Ok(value));
 
     let flat_result = function([], Some(Type::U8));
-    let lowering =
-        Lowering::result(Some(Value::U8(4)), &flat_result, guest.encoding, &flat_values(&[])).unwrap();
-    assert_eq!(guest.finish(lowering).unwrap().as_slice(), [4]);
+    assert_eq!(guest.lower_result(Some(Value::U8(4)), &flat_result, &[]).unwrap().as_slice(), [4]);
     let nothing = function([], None);
-    let lowering = Lowering::result(None, &nothing, guest.encoding, &flat_values(&[])).unwrap();
-    assert!(guest.finish(lowering).unwrap().as_slice().is_empty());
+    assert!(guest.lower_result(None, &nothing, &[]).unwrap().as_slice().is_empty());
 }
 
 #[test]
@@ -275,7 +270,7 @@ fn the_short_way_does_the_same() {
     for (ty, value, args) in rows {
         let args = flat_values(&args);
         let mut long = Guest::new(StringEncoding::Utf8);
-        let lowering = Lowering::result(value.clone(), &ty, long.encoding, &args).unwrap();
+        let lowering = Lowering::result(value.clone(), &ty, long.encoding, &args, long.memory.len()).unwrap();
         assert_eq!(lowering.next(), None);
         let expected = long.finish(lowering).unwrap();
         let mut short = Guest::new(StringEncoding::Utf8);
