@@ -175,6 +175,14 @@ fn rust(wasi: Wasi) -> Result<Vec<Guest>, String> {
         .collect()
 }
 
+/// The guest `traffic`: its file.
+///
+/// # Errors
+/// As for [`build`].
+pub fn traffic(wasi: Wasi) -> Result<PathBuf, String> {
+    Ok(cargo_build("guests/rust", wasi)?.join("traffic.wasm"))
+}
+
 /// Builds the workspace in `directory`; gives where its programs are.
 fn cargo_build(directory: &str, wasi: Wasi) -> Result<PathBuf, String> {
     let directory = sources().join(directory);

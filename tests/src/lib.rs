@@ -18,6 +18,7 @@ pub mod machine;
 pub mod qemu;
 pub mod sabotage;
 pub mod scale;
+pub mod traffic;
 pub mod tree;
 
 /// The `main` of a test whose trials are found out at run time, with the command line of `cargo test`.
