@@ -20,7 +20,9 @@ use log::LevelFilter;
 use manifest::{FORMAT_VERSION, ParseStatusError, Status, audit_message, debug_exit};
 use rustix::fs::MemfdFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 
 use crate::accel::Accel;
 use crate::error::{Error, Log};
@@ -260,18 +262,26 @@ impl Inherited {
     }
 }
 
+/// Files that QEMU may have open, where the system lets it: each connection to the machine is one.
+const OPEN_FILES: u64 = 1 << 16;
+
 fn start(arguments: Vec<OsString>) -> Result<Child, Error> {
     let program = env::var_os("SISAL_QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
     let mut command = Command::new(&program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let parent = getpid();
-    let die_with_parent = move || {
+    let prepare = move || {
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        let most = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+        if current.is_some_and(|current| current < most) {
+            setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum })?;
+        }
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // It may have gone already.
         if getppid() == Some(parent) { Ok(()) } else { Err(ErrorKind::NotConnected.into()) }
     };
-    // SAFETY: between fork and exec only two system calls are made and nothing is allocated.
-    unsafe { command.pre_exec(die_with_parent) };
+    // SAFETY: between fork and exec only system calls are made and nothing is allocated.
+    unsafe { command.pre_exec(prepare) };
     // The signal is sent when the thread that started the child ends: this is the main thread, the last to.
     command.spawn().map_err(|cause| match cause.kind() {
         ErrorKind::NotFound => Error::NoQemu(program.to_string_lossy().into_owned()),
