@@ -169,6 +169,33 @@ macro_rules! __payload {
     };
 }
 
+/// What a type is to the component that is nothing but names: an enumeration, or flags.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __names {
+    ($name:ident, $kind:literal, $($each:ident $(as $wit:literal)?),+) => {
+        const _: () = {
+            fn names() -> $crate::typed::support::Vec<$crate::typed::support::String> {
+                use $crate::typed::support;
+                support::vec![$(support::name(::core::stringify!($each), &[$($wit)?])),+]
+            }
+
+            impl $crate::typed::Typed for $name {
+                fn check(
+                    ty: &$crate::Type,
+                    _: &$crate::typed::TypeCheck<'_>,
+                ) -> ::core::result::Result<(), $crate::typed::Mismatch> {
+                    $crate::typed::support::check_names(ty, $kind, &names())
+                }
+
+                fn wit() -> $crate::typed::support::String {
+                    $crate::typed::support::wit_names($kind, &names())
+                }
+            }
+        };
+    };
+}
+
 /// Declares an enum that stands for an enumeration: same cases, same order.
 ///
 /// ```
@@ -196,21 +223,7 @@ macro_rules! enumeration {
             $($(#[$case_meta])* $case),+
         }
 
-        impl $crate::typed::Typed for $name {
-            fn check(
-                ty: &$crate::Type,
-                _: &$crate::typed::TypeCheck<'_>,
-            ) -> ::core::result::Result<(), $crate::typed::Mismatch> {
-                use $crate::typed::support;
-                let names = [$(support::name(::core::stringify!($case), &[$($wit)?])),+];
-                support::check_enumeration(ty, &names, Self::wit)
-            }
-
-            fn wit() -> $crate::typed::support::String {
-                use $crate::typed::support;
-                support::wit_names("enum", &[$(support::name(::core::stringify!($case), &[$($wit)?])),+])
-            }
-        }
+        $crate::__names!($name, "enum", $($case $(as $wit)?),+);
 
         impl $crate::Lift for $name {
             fn lift(value: $crate::Value) -> ::core::result::Result<Self, $crate::Trap> {
@@ -264,21 +277,7 @@ macro_rules! flags {
             const NAMES: &[&str] = &[$(::core::stringify!($flag)),+];
         }
 
-        impl $crate::typed::Typed for $name {
-            fn check(
-                ty: &$crate::Type,
-                _: &$crate::typed::TypeCheck<'_>,
-            ) -> ::core::result::Result<(), $crate::typed::Mismatch> {
-                use $crate::typed::support;
-                let names = [$(support::name(::core::stringify!($flag), &[$($wit)?])),+];
-                support::check_flags(ty, &names, Self::wit)
-            }
-
-            fn wit() -> $crate::typed::support::String {
-                use $crate::typed::support;
-                support::wit_names("flags", &[$(support::name(::core::stringify!($flag), &[$($wit)?])),+])
-            }
-        }
+        $crate::__names!($name, "flags", $($flag $(as $wit)?),+);
 
         impl $crate::Lift for $name {
             fn lift(value: $crate::Value) -> ::core::result::Result<Self, $crate::Trap> {

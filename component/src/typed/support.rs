@@ -1,9 +1,9 @@
 //! What the macros of [`macros`](super) expand to calls of. Not for anybody else.
 
 use super::{Mismatch, TypeCheck, unexpected};
-use crate::{Trap, Type, types::Variant};
-pub use alloc::{boxed::Box, string::String, vec};
-use alloc::{format, vec::Vec};
+use crate::{Trap, Type};
+use alloc::format;
+pub use alloc::{boxed::Box, string::String, vec, vec::Vec};
 pub use bitflags::bitflags;
 
 /// [`Typed::check`](super::Typed::check).
@@ -108,30 +108,25 @@ pub fn check_variant(
     Ok(())
 }
 
-/// An enumeration's or a flag set's type in WIT; `kind` says which.
+/// A type that is nothing but names, as the component says it: `enum` or `flags`, and the names.
+fn names_of(ty: &Type) -> Option<(&str, Vec<&str>)> {
+    match ty {
+        Type::Enum(variant) => Some(("enum", variant.cases.iter().map(|case| &*case.name).collect())),
+        Type::Flags(flags) => Some(("flags", flags.names.iter().map(|name| &**name).collect())),
+        _ => None,
+    }
+}
+
+/// The type in WIT of an enumeration or of flags; `kind` says which.
 pub fn wit_names(kind: &str, names: &[String]) -> String {
     format!("{kind} {{ {} }}", names.join(", "))
 }
 
-/// Checks names and order of an enumeration's cases.
-pub fn check_enumeration(ty: &Type, names: &[String], wit: Wit) -> Result<(), Mismatch> {
-    match ty {
-        Type::Enum(variant) if case_names(variant).eq(names.iter().map(|name| &**name)) => Ok(()),
-        _ => Err(Mismatch::new(ty, wit())),
-    }
-}
-
-fn case_names(variant: &Variant) -> impl Iterator<Item = &str> {
-    variant.cases.iter().map(|case| &*case.name)
-}
-
-/// Checks names and order of flags.
-pub fn check_flags(ty: &Type, names: &[String], wit: Wit) -> Result<(), Mismatch> {
-    match ty {
-        Type::Flags(flags) if flags.names.iter().map(|name| &**name).eq(names.iter().map(|name| &**name)) => {
-            Ok(())
-        }
-        _ => Err(Mismatch::new(ty, wit())),
+/// Checks names and order of an enumeration's cases or of flags; `kind` says of which.
+pub fn check_names(ty: &Type, kind: &str, names: &[String]) -> Result<(), Mismatch> {
+    match names_of(ty) {
+        Some((found, of)) if found == kind && of == names => Ok(()),
+        _ => Err(Mismatch::new(ty, wit_names(kind, names))),
     }
 }
 
