@@ -2,7 +2,7 @@
 
 use crate::{
     heap,
-    memory::{LinearMemories, Region},
+    memory::{LinearMemories, PAGE, Region},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{fmt, time::Duration};
@@ -14,8 +14,6 @@ use wasmi_core::LimiterError;
 
 /// What an element of a table takes of the heap, at most.
 const ELEMENT_BYTES: usize = 16;
-/// A page of linear memory.
-const PAGE: usize = 64 << 10;
 
 /// What one run of a program may use. `None` is "without limit".
 ///
@@ -264,7 +262,7 @@ impl Limiter {
     /// A home for a memory of up to `largest` bytes (and no more than the limit), which is never replaced: `None` if there is one
     /// already, or the machine has none.
     pub(crate) fn reserve(&mut self, largest: u64) -> Option<&dyn Region> {
-        let largest = usize::try_from(largest.min(self.memory.limit)).ok()? / PAGE * PAGE;
+        let largest = usize::try_from(largest.min(self.memory.limit) / PAGE * PAGE).ok()?;
         let memories = self.memories.as_ref().filter(|_| self.region.is_none() && largest > 0)?;
         let region = memories.reserve(largest)?;
         Some(&**self.region.insert(region))

@@ -6,6 +6,9 @@
 use alloc::{boxed::Box, sync::Arc};
 use core::{ptr::NonNull, slice};
 
+/// A page of linear memory, in bytes.
+pub(crate) const PAGE: u64 = 64 << 10;
+
 /// A machine's address space for linear memories.
 pub trait LinearMemories: Send + Sync {
     /// Reserves `bytes` addresses (a multiple of 64 KiB) and commits none. `None`: the memory then lives on the heap.

@@ -240,9 +240,8 @@ fn put_between<S: 'static>(
 
 /// The module's memory, on address space of the machine if it has some.
 fn new_memory<S: 'static>(store: &mut Store<StoreData<S>>, ty: MemoryType) -> Result<Memory, wasmi::Error> {
-    const PAGE: u64 = 64 << 10;
     const ADDRESSES: u64 = 4 << 30;
-    let largest = ty.maximum().map_or(u64::MAX, |pages| pages.saturating_mul(PAGE)).min(ADDRESSES);
+    let largest = ty.maximum().map_or(u64::MAX, |pages| pages.saturating_mul(memory::PAGE)).min(ADDRESSES);
     let region = if ty.is_64() { None } else { store.data_mut().limiter.reserve(largest) };
     let Some(region) = region else { return Memory::new(store, ty) };
     // SAFETY: this is the only call for the region. It is in the store's data and never taken out or replaced, and the
