@@ -13,6 +13,7 @@ pub mod http;
 mod machine;
 mod model;
 pub mod modules;
+mod network;
 pub mod p9;
 pub mod paths;
 pub mod preview1;

@@ -1,4 +1,5 @@
-//! The preview 1 surface: a program that calls any function with any arguments in any order.
+//! The preview 1 surface: a program that calls any function with any arguments in any order; half of them have a socket that listens, and
+//! clients.
 //!
 //! What must hold: the program compiles and ends within its limits, whatever it calls; the host neither panics nor makes it wait
 //! for what nobody would wake it for; every call returns an errno that there is; a new
@@ -9,6 +10,7 @@
 use super::{
     filesystem::remove_all,
     machine::{StepClock, machine, run as run_guest},
+    network::Clients,
 };
 use arbitrary::{Result, Unstructured};
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -128,12 +130,61 @@ const FREQUENT: [&str; 22] = [
     "poll_oneoff",
 ];
 
+/// The same for a program with sockets.
+const FREQUENT_OF_SOCKETS: [&str; 16] = [
+    "sock_accept",
+    "sock_accept",
+    "sock_accept",
+    "sock_recv",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+    "fd_read",
+    "fd_write",
+    "fd_close",
+    "fd_renumber",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "path_open",
+    "poll_oneoff",
+    "poll_oneoff",
+];
+
 /// The largest errno (`notcapable`).
 const ERRNO_MAX: i32 = 76;
 
-/// How many descriptors the program may have, and those that it has from the start, as bits.
+/// How many descriptors the program may have.
 const DESCRIPTORS: u32 = 9;
-const OPEN_AT_FIRST: i64 = 0b1_1111;
+
+/// What a program has from the start.
+#[derive(Clone, Copy)]
+struct Start {
+    /// It has a socket that listens, before its two directories.
+    listens: bool,
+}
+
+impl Start {
+    /// The descriptors that are open, as bits.
+    fn open(self) -> i64 {
+        if self.listens { 0b11_1111 } else { 0b1_1111 }
+    }
+
+    /// The first directory.
+    fn directory(self) -> u32 {
+        if self.listens { 4 } else { 3 }
+    }
+
+    /// How many of the subscriptions it has use for, but one.
+    fn subscriptions(self) -> u32 {
+        if self.listens { 12 } else { 8 }
+    }
+
+    /// What it calls half of the time.
+    fn frequent(self) -> &'static [&'static str] {
+        if self.listens { &FREQUENT_OF_SOCKETS } else { &FREQUENT }
+    }
+}
+
 /// The program's global that has a bit for each open descriptor; its locals for the errno and for a new descriptor.
 const OPEN: u32 = 0;
 const ERRNO: u32 = 0;
@@ -167,7 +218,8 @@ const PATH_LIST: [&str; 24] = [
 /// Runs the target on `data`, from which a program is made.
 pub fn run(data: &[u8]) {
     let mut input = Unstructured::new(data);
-    let wasm = program(&mut input).expect("what the input does not say is 0");
+    let start = Start { listens: input.ratio(1, 2).unwrap_or(false) };
+    let wasm = program(&mut input, start).expect("what the input does not say is 0");
     let program = match Program::new(&Engine::new(), &wasm) {
         Ok(program) => program,
         Err(refusal) => panic!("{refusal}"),
@@ -202,8 +254,17 @@ pub fn run(data: &[u8]) {
     if input.arbitrary().unwrap_or(false) {
         command = command.slice_fuel(100);
     }
-    let guest = program.start(&machine(clock.clone()), command).expect("the program starts");
-    let outcome = run_guest(&clock, guest).to_string();
+    let machine = machine(clock.clone());
+    let clients = start.listens.then(|| Clients::new(&machine, &mut input));
+    if let Some(clients) = &clients {
+        command = command.listener(clients.listener());
+    }
+    let guest = program.start(&machine, command).expect("the program starts");
+    let outcome = match clients {
+        Some(clients) => run_guest(&clock, clients.beside(guest)),
+        None => run_guest(&clock, guest),
+    };
+    let outcome = outcome.to_string();
     assert!(
         !outcome.is_empty() && !outcome.contains("unreachable"),
         "a call returned what is no errno: {outcome}"
@@ -220,7 +281,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// The binary of a program.
-fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+fn program(input: &mut Unstructured<'_>, start: Start) -> Result<Vec<u8>> {
     let old = input.ratio(1, 8)?;
     let module = if old { "wasi_unstable" } else { "wasi_snapshot_preview1" };
     // The old one has no `sock_accept`.
@@ -240,7 +301,7 @@ fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
         if input.len() < 3 {
             break;
         }
-        statement(&mut body, &functions, input)?;
+        statement(&mut body, &functions, start, input)?;
     }
     if input.ratio(1, 16)? {
         body.instruction(&Instruction::I32Const(1)).instruction(&Instruction::I32Const(0));
@@ -262,7 +323,7 @@ fn program(input: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let mut globals = GlobalSection::new();
     globals.global(
         GlobalType { val_type: ValType::I64, mutable: true, shared: false },
-        &ConstExpr::i64_const(OPEN_AT_FIRST),
+        &ConstExpr::i64_const(start.open()),
     );
     let mut exports = ExportSection::new();
     exports.export("memory", ExportKind::Memory, 0).export("_start", ExportKind::Func, count);
@@ -305,6 +366,11 @@ fn subscriptions() -> Vec<u8> {
         subscription(0, 1, u64::MAX, 1),
         subscription(0, 0, u64::MAX, 0),
         subscription(2, 5, 0, 0),
+        // Of what has sockets.
+        subscription(1, 3, 0, 0),
+        subscription(1, 6, 0, 0),
+        subscription(2, 6, 0, 0),
+        subscription(2, 3, 0, 0),
     ]
     .concat()
 }
@@ -321,6 +387,7 @@ fn values(parameter: &Parameter) -> &'static [ValType] {
 fn statement(
     body: &mut Function,
     functions: &[&(&str, &[Parameter])],
+    start: Start,
     input: &mut Unstructured<'_>,
 ) -> Result<()> {
     match input.int_in_range(0..=31)? {
@@ -337,7 +404,7 @@ fn statement(
             body.instruction(&Instruction::I32Store(memory));
         }
         _ => {
-            let frequent = if input.arbitrary()? { Some(*input.choose(&FREQUENT)?) } else { None };
+            let frequent = if input.arbitrary()? { Some(*input.choose(start.frequent())?) } else { None };
             let index = match functions.iter().position(|(name, _)| Some(*name) == frequent) {
                 Some(index) => index,
                 None => input.choose_index(functions.len())?,
@@ -349,7 +416,7 @@ fn statement(
             }
             let mut arguments = Vec::new();
             for parameter in *parameters {
-                arguments.push((*parameter, argument(body, *parameter, input)?));
+                arguments.push((*parameter, argument(body, *parameter, start, input)?));
             }
             body.instruction(&Instruction::Call(index.try_into().unwrap_or(u32::MAX)));
             if *name != "proc_exit" {
@@ -420,7 +487,7 @@ fn check(body: &mut Function, name: &str, arguments: &[(Parameter, (u32, u32))])
         body.instruction(&Instruction::I64Const(others.cast_signed())).instruction(&Instruction::I64And);
         body.instruction(&Instruction::GlobalSet(OPEN));
     }
-    if name == "path_open" {
+    if matches!(name, "path_open" | "sock_accept") {
         // The lowest that is free, and there must be one.
         load(body);
         body.instruction(&Instruction::LocalTee(NEW)).instruction(&Instruction::GlobalGet(OPEN));
@@ -474,11 +541,16 @@ fn number(input: &mut Unstructured<'_>) -> Result<u32> {
 }
 
 /// Puts an argument on the stack; the numbers that it is, if they have 32 bits.
-fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<'_>) -> Result<(u32, u32)> {
+fn argument(
+    body: &mut Function,
+    parameter: Parameter,
+    start: Start,
+    input: &mut Unstructured<'_>,
+) -> Result<(u32, u32)> {
     let wild = input.ratio(1, 24)?;
     let (first, second) = match parameter {
         Fd | At if wild => (number(input)?, None),
-        At if input.arbitrary()? => (3, None),
+        At if input.arbitrary()? => (start.directory(), None),
         Fd | At => (input.int_in_range(0..=8)?, None),
         Lookup if !wild => (input.int_in_range(0..=1)?, None),
         Flags if input.arbitrary()? => (input.int_in_range(0..=1)?, None),
@@ -487,7 +559,7 @@ fn argument(body: &mut Function, parameter: Parameter, input: &mut Unstructured<
         Out if wild => (number(input)?, None),
         Out => (SPACE + u32::from(input.arbitrary::<u8>()?), None),
         Subscriptions if wild => (number(input)?, None),
-        Subscriptions => (SUBSCRIPTIONS + 48 * input.int_in_range(0..=8)?, None),
+        Subscriptions => (SUBSCRIPTIONS + 48 * input.int_in_range(0..=start.subscriptions())?, None),
         Path | Vectors | Buffer if wild => (number(input)?, Some(number(input)?)),
         Path => {
             let index = input.choose_index(PATH_LIST.len())?;
