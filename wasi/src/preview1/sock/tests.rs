@@ -256,7 +256,7 @@ fn a_nonblocking_listener_waits_for_nobody() {
     assert_eq!(server.guest.fdstat(LISTENER).unwrap().flags, nonblock.bits());
     let accept = |call: &mut Preview1<'_>| sock_accept(call, LISTENER, nonblock, GuestPtr::new(OUT));
     assert_eq!(server.guest.call(accept), Err(Error::WouldBlock));
-    let _client = server.connect();
+    let client = server.connect();
     server.network.settle();
     assert_eq!(server.guest.call(accept), Ok(()));
     let fd = server.guest.get(OUT);
@@ -265,6 +265,9 @@ fn a_nonblocking_listener_waits_for_nobody() {
     assert_eq!(server.recv(fd, (1, 1), RiFlags::empty()), Err(Error::WouldBlock));
     assert_eq!(server.recv(fd, (1, 1), RiFlags::PEEK), Err(Error::WouldBlock));
     assert_eq!(server.recv(fd, (1, 1), RiFlags::WAITALL), Err(Error::WouldBlock));
+    // Nor does it wait for the rest of what is there.
+    server.sends(&client, b"x");
+    assert_eq!(server.recv(fd, (1, 1), RiFlags::WAITALL), Ok(b"x".to_vec()));
     // Whether it waits is each descriptor's own.
     server.guest.call(|call| fd::fd_fdstat_set_flags(call, fd, FdFlags::empty())).unwrap();
     assert_eq!(server.guest.fdstat(LISTENER).unwrap().flags, nonblock.bits());
