@@ -6,6 +6,7 @@ use crate::{
     clocks::Clock,
     driver::Slices,
     filesystem::{Directory, Node, Permissions},
+    http::Secure,
     io::{BytesInput, InputStream, NullOutput, OutputStream},
     memory::LinearMemories,
     program::growth::LARGEST_SLICE,
@@ -39,6 +40,7 @@ pub struct Command {
     pub(crate) stderr: Arc<dyn OutputStream>,
     pub(crate) preopens: Vec<Preopen>,
     pub(crate) network: Option<Access>,
+    pub(crate) tls: Option<Arc<dyn Secure>>,
     pub(crate) listeners: Vec<TcpSocket>,
     pub(crate) limits: Limits,
     pub(crate) slices: Slices,
@@ -60,6 +62,8 @@ pub struct Grants {
     pub preopens: Vec<(String, Directory)>,
     /// The network, if it may use one.
     pub network: Option<Access>,
+    /// What makes its requests secret, if something does.
+    pub tls: Option<Arc<dyn Secure>>,
     /// The sockets that it has from the start, listening.
     pub listeners: Vec<TcpSocket>,
     /// Descriptors that may be open at once, stdio and the directories included.
@@ -97,6 +101,7 @@ impl Command {
             stderr: Arc::new(NullOutput),
             preopens: Vec::new(),
             network: None,
+            tls: None,
             listeners: Vec::new(),
             limits: Limits::default(),
             slices: Slices::default(),
@@ -150,6 +155,12 @@ impl Command {
     /// Gives the program a directory, under `path`.
     pub fn preopen(mut self, path: impl Into<String>, node: Arc<dyn Node>, permissions: Permissions) -> Self {
         self.preopens.push(Preopen { path: path.into(), node, permissions });
+        self
+    }
+
+    /// What `https` is made with, for a program that makes requests over its [network](Self::network); without it, there is none.
+    pub fn tls(mut self, tls: Arc<dyn Secure>) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -211,6 +222,7 @@ impl Command {
             stderr: self.stderr,
             preopens: preopens.collect::<Result<_, _>>()?,
             network: self.network,
+            tls: self.tls,
             listeners: self.listeners,
             max_descriptors: self.limits.descriptors.unwrap_or(u32::MAX),
             clock: machine.clock.clone(),

@@ -141,7 +141,8 @@ impl From<crate::Error> for Error {
         match error {
             crate::Error::Http(error) => error,
             crate::Error::NoMemory => Self::Internal("out of memory"),
-            crate::Error::TooManyOpen => Self::ConnectionLimit,
+            crate::Error::TooManyOpen | crate::Error::AddressInUse => Self::ConnectionLimit,
+            crate::Error::Invalid | crate::Error::AddressFamily => Self::UriInvalid,
             crate::Error::Access | crate::Error::NotCapable | crate::Error::NotPermitted => Self::Denied,
             crate::Error::ConnectionRefused => Self::ConnectionRefused,
             crate::Error::HostUnreachable | crate::Error::NetworkUnreachable => Self::DestinationUnroutable,

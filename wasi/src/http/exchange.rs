@@ -286,11 +286,36 @@ impl Exchange {
         if !matches!(state.sending, Sending::Nothing) {
             return Err(Error::Protocol("a second response"));
         }
+        if head.status < 200 {
+            return Err(Error::Protocol("a response that is only informational"));
+        }
         state.coding(&head.fields, body.as_deref(), Some(head.status))?;
         state.sending = Sending::Response(Box::new(head), body.clone());
         drop(state);
         self.attach(body);
         self.shared.waiters.wake_all();
+        Ok(())
+    }
+
+    /// Something that a server says before its answer: a status from 100 to 199, but for that of an upgrade. Clients of
+    /// HTTP/1.0 are not told.
+    ///
+    /// # Errors
+    /// [`Error::Protocol`] for another status, and behind an answer.
+    pub fn inform(&self, head: ResponseHead) -> Result<(), Error> {
+        let mut state = self.shared.state.lock();
+        if !matches!(head.status, 100 | 102..200) || !matches!(state.sending, Sending::Nothing) {
+            return Err(Error::Protocol("not an informational response"));
+        }
+        let tells = state.peer_is_1_1();
+        if let (Link::Open(connection), true) = (&mut state.link, tells) {
+            if connection.unsent() >= UNSENT {
+                return Err(Error::Internal("too many informational responses at once"));
+            }
+            head::write_response(connection.outbox(), &head, Coding::Nothing, None, None);
+        }
+        drop(state);
+        self.shared.drive();
         Ok(())
     }
 
@@ -486,7 +511,7 @@ impl State {
                 }
                 Poll::Ready(Err(error)) => {
                     // A server that does not want all of a request may still have an answer.
-                    if matches!(self.side, Side::Server { .. }) {
+                    if matches!(self.side, Side::Server { .. }) || error != Error::ConnectionTerminated {
                         return Err(error);
                     }
                     connection.give_up_sending();

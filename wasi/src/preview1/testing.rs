@@ -144,6 +144,7 @@ pub fn guest_listening(max_descriptors: u32, listeners: impl FnOnce(&Machine) ->
             ("/ro".to_string(), directory(Permissions::ReadOnly)),
         ],
         network: None,
+        tls: None,
         listeners: listeners(&machine),
         max_descriptors,
         clock: machine.clock,

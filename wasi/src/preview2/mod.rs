@@ -8,6 +8,7 @@ mod clocks;
 mod environment;
 mod exit;
 mod filesystem;
+mod http;
 mod io;
 mod random;
 mod sockets;
@@ -18,7 +19,13 @@ mod terminal;
 mod testing;
 
 use crate::{
-    Error, call::StoreData, cli::Grants, clocks::Clock, filesystem::Directory, random::Entropy,
+    Error,
+    call::StoreData,
+    cli::Grants,
+    clocks::Clock,
+    filesystem::Directory,
+    http::{Connector, NetworkConnector},
+    random::Entropy,
     sockets::Access,
 };
 use alloc::{format, string::String, sync::Arc, vec::Vec};
@@ -44,6 +51,8 @@ pub struct State {
     entropy: Arc<dyn Entropy>,
     table: Table,
     poller: Poller,
+    /// What makes connections for requests; without it, none is made.
+    connector: Option<Arc<dyn Connector>>,
     /// What the component model keeps of the run.
     pub(crate) component: component::State<Data>,
     /// What a parked call has made so far ([`random`]).
@@ -60,6 +69,10 @@ impl State {
             stdout: Output::new(grants.stdout, Origin::Stdio),
             stderr: Output::new(grants.stderr, Origin::Stdio),
             preopens: grants.preopens,
+            connector: grants
+                .network
+                .clone()
+                .map(|access| Arc::new(NetworkConnector::new(access, grants.tls)) as _),
             network: grants.network,
             clock: grants.clock,
             entropy: grants.entropy,
@@ -90,6 +103,7 @@ pub fn linker() -> Linker<Data> {
     environment::register(&mut linker);
     exit::register(&mut linker);
     filesystem::register(&mut linker);
+    http::register(&mut linker);
     io::register(&mut linker);
     random::register(&mut linker);
     sockets::register(&mut linker);

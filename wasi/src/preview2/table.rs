@@ -3,6 +3,10 @@
 
 use super::{
     filesystem::{Descriptor, DirectoryEntryStream},
+    http::{
+        Fields, FutureIncomingResponse, FutureTrailers, IncomingBody, IncomingRequest, IncomingResponse,
+        OutgoingBody, OutgoingRequest, OutgoingResponse, RequestOptions, ResponseOutparam,
+    },
     io::{Input, IoError, Output, Pollable, Watched},
     sockets::{
         IncomingDatagramStream, Network, OutgoingDatagramStream, ResolveAddressStream, TcpSocket, UdpSocket,
@@ -22,6 +26,9 @@ pub trait Resource: Sized + 'static {
 
     /// As an entry of the table.
     fn into_entry(self) -> Entry;
+
+    /// The resource itself, if the entry is one of this type.
+    fn from_entry(entry: Entry) -> Option<Self>;
 
     /// The resource, if the entry is one of this type.
     fn of(entry: &Entry) -> Option<&Self>;
@@ -53,6 +60,13 @@ macro_rules! resources {
                 Entry::$resource(self)
             }
 
+            fn from_entry(entry: Entry) -> Option<Self> {
+                match entry {
+                    Entry::$resource(resource) => Some(resource),
+                    _ => None,
+                }
+            }
+
             fn of(entry: &Entry) -> Option<&Self> {
                 match entry {
                     Entry::$resource(resource) => Some(resource),
@@ -73,14 +87,25 @@ macro_rules! resources {
 resources! {
     Descriptor "descriptor" true,
     DirectoryEntryStream "directory-entry-stream" true,
+    Fields "fields" true,
+    FutureIncomingResponse "future-incoming-response" true,
+    FutureTrailers "future-trailers" true,
+    IncomingBody "incoming-body" true,
+    IncomingRequest "incoming-request" true,
+    IncomingResponse "incoming-response" true,
     Input "input-stream" false,
     IncomingDatagramStream "incoming-datagram-stream" true,
     IoError "error" false,
     Network "network" false,
     OutgoingDatagramStream "outgoing-datagram-stream" true,
+    OutgoingBody "outgoing-body" true,
+    OutgoingRequest "outgoing-request" true,
+    OutgoingResponse "outgoing-response" true,
     Output "output-stream" false,
     Pollable "pollable" false,
+    RequestOptions "request-options" false,
     ResolveAddressStream "resolve-address-stream" true,
+    ResponseOutparam "response-outparam" true,
     TcpSocket "tcp-socket" true,
     TerminalInput "terminal-input" false,
     TerminalOutput "terminal-output" false,
@@ -215,6 +240,8 @@ impl Table {
             Some(Entry::ResolveAddressStream(stream)) => Ok(look(stream)),
             Some(Entry::TcpSocket(socket)) => Ok(look(socket)),
             Some(Entry::UdpSocket(socket)) => Ok(look(socket)),
+            Some(Entry::FutureIncomingResponse(future)) => Ok(look(future)),
+            Some(Entry::FutureTrailers(future)) => Ok(look(future)),
             _ => Err(Trap::UnknownHandle(rep)),
         }
     }
@@ -224,6 +251,14 @@ impl Table {
     /// # Errors
     /// [`Trap::UnknownHandle`] as [`get`](Self::get); [`Trap::Host`] when it still has children.
     pub fn remove<R: Resource>(&mut self, rep: u32) -> core::result::Result<(), Trap> {
+        self.take::<R>(rep).map(drop)
+    }
+
+    /// Takes a resource out: it is not the guest's any more.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    pub fn take<R: Resource>(&mut self, rep: u32) -> core::result::Result<R, Trap> {
         self.get::<R>(rep)?;
         let slot = self.slot(rep).ok_or(Trap::UnknownHandle(rep))?;
         if slot.children > 0 {
@@ -239,8 +274,7 @@ impl Table {
         let count = if R::DESCRIPTOR { &mut self.descriptors } else { &mut self.others };
         *count = count.saturating_sub(1);
         self.free.push(rep);
-        drop(entry);
-        Ok(())
+        entry.and_then(R::from_entry).ok_or(Trap::UnknownHandle(rep))
     }
 }
 

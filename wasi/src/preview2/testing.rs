@@ -80,6 +80,7 @@ pub fn guest_with(max_descriptors: u32) -> Guest {
             ("/ro".to_string(), directory(Permissions::ReadOnly)),
         ]),
         network: None,
+        tls: None,
         listeners: Vec::new(),
         max_descriptors,
         clock: machine.clock.clone(),

@@ -25,6 +25,8 @@ pub enum Origin {
     File,
     /// A connection.
     Socket,
+    /// The body of an HTTP message.
+    Http,
 }
 
 pub fn register(linker: &mut Interfaces) {
