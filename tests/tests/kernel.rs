@@ -317,7 +317,7 @@ fn guest_trial(machine: &Arc<Lazy>, name: &'static str, ending: &Ending) -> Tria
             Status::Exit(code) => End::Exit(code),
             Status::Trap(message) => End::Trap(message),
             Status::Limit(message) => End::Limit(message),
-            Status::Error(message) => End::Refused(message),
+            Status::Missing(message) | Status::Error(message) => End::Refused(message),
             Status::Ready(_) | Status::Stdin => return Err(format!("no end: {line}")),
         };
         if end.matches(&ending) {

@@ -9,19 +9,26 @@ use tar::{Builder, EntryType, Header};
 
 use crate::error::Error;
 
-/// Writes the archive of `manifest` and `program` to `out`; `trees[n]` are the files of
+/// Writes the archive of `manifest` and `program`, unless that is elsewhere, to `out`; `trees[n]` are the files of
 /// [`Source::Initrd`](manifest::Source::Initrd)` { root: n }`.
 ///
 /// # Errors
 ///
 /// A file of a tree cannot be read, is neither a file, a directory nor a symbolic link, or its name is too long
 /// for the format.
-pub fn write<W: Write>(out: W, manifest: &Manifest, program: &[u8], trees: &[PathBuf]) -> Result<W, Error> {
+pub fn write<W: Write>(
+    out: W,
+    manifest: &Manifest,
+    program: Option<&[u8]>,
+    trees: &[PathBuf],
+) -> Result<W, Error> {
     let mut archive = Archive(Builder::new(out));
     let memory = |cause| Error::System { action: "make the initrd", cause };
     let json = manifest.encode().map_err(|error| memory(io::Error::other(error)))?;
     archive.file(MANIFEST_PATH.as_ref(), &json).map_err(memory)?;
-    archive.file(PROGRAM_PATH.as_ref(), program).map_err(memory)?;
+    if let Some(program) = program {
+        archive.file(PROGRAM_PATH.as_ref(), program).map_err(memory)?;
+    }
     for (root, tree) in (0..).zip(trees) {
         archive.tree(root_path(root).as_ref(), tree)?;
     }
@@ -110,10 +117,10 @@ mod tests {
         fs::write(at(&long), "long").unwrap();
 
         let manifest = Manifest::new(vec!["p.wasm".into()]);
-        let bytes = write(Vec::new(), &manifest, b"\0asm", &["/dev/null".into(), dir.path().into()]);
+        let bytes = write(Vec::new(), &manifest, Some(b"\0asm"), &["/dev/null".into(), dir.path().into()]);
         assert!(matches!(bytes, Err(Error::SpecialFile(_))));
 
-        let bytes = write(Vec::new(), &manifest, b"\0asm", &[dir.path().into()]).unwrap();
+        let bytes = write(Vec::new(), &manifest, Some(b"\0asm"), &[dir.path().into()]).unwrap();
         let mut entries = contents(&bytes);
         let (_, json) = entries.remove(MANIFEST_PATH).unwrap();
         assert_eq!(Manifest::decode(&json).unwrap(), manifest);
@@ -135,7 +142,7 @@ mod tests {
     fn what_cannot_be_in_an_archive_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let manifest = Manifest::new(Vec::new());
-        let refusal = || write(Vec::new(), &manifest, b"", &[dir.path().into()]).unwrap_err().to_string();
+        let refusal = || write(Vec::new(), &manifest, None, &[dir.path().into()]).unwrap_err().to_string();
 
         let socket = dir.path().join("socket");
         let _listener = UnixListener::bind(&socket).unwrap();

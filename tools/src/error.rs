@@ -18,6 +18,17 @@ pub enum Error {
     /// The program's name is not a file's.
     #[error("`{}` does not name a file; give the program a name with --argv0", .0.display())]
     ProgramName(PathBuf),
+    /// The program's address is none.
+    #[error("`{address}` is {cause}")]
+    Address {
+        /// What was given.
+        address: String,
+        /// What is wrong with it.
+        cause: wasi::http::NotAUrl,
+    },
+    /// A hash for what is not downloaded.
+    #[error("--sha256 is for a program from the network, and `{}` is a file", .0.display())]
+    Sha256OfFile(PathBuf),
     /// Another file or directory that was named could not be used.
     #[error("cannot {action} `{}`: {cause}", path.display())]
     File {
@@ -113,7 +124,7 @@ impl Error {
     /// The exit code that tells of this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Program { .. } => 127,
+            Self::Program { .. } | Self::Address { .. } => 127,
             _ => 125,
         }
     }

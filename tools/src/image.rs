@@ -22,8 +22,8 @@ use crate::qemu::{Channel, Machine, Ports};
 /// Something named cannot be read or written.
 pub fn image(options: &Image) -> Result<(), Error> {
     let Image { given, tmpfs, machine, output, program, args } = options;
-    let program = Program::read(program, args, given.argv0.clone())?;
-    let mut manifest = program::manifest(program.args, given)?;
+    let program = Program::find(program, args, given)?;
+    let mut manifest = program::manifest(&program, given)?;
     let mut trees = Vec::new();
     for (root, dir) in (0..).zip(&given.dirs) {
         let (host, mount) = program::shared(dir, Source::Initrd { root })?;
@@ -31,7 +31,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
         manifest.mounts.push(mount);
     }
     manifest.mounts.extend(tmpfs.iter().map(|guest| program::tmpfs(guest)));
-    let initrd = archive::write(Vec::new(), &manifest, &program.module, &trees)?;
+    let initrd = archive::write(Vec::new(), &manifest, program.source.module(), &trees)?;
     let kernel = kernel(machine.kernel.as_deref())?;
 
     fs::create_dir_all(output).map_err(writing(output))?;
@@ -42,7 +42,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
     };
     let accel = accel::pick(machine.accel)?;
     let (kernel, initrd) = (file("kernel", &kernel)?, file("initrd", &initrd)?);
-    let network = given.network.user_network();
+    let network = given.network.user_network(manifest.download.is_some());
     let line = |stdin| {
         let machine = Machine {
             kind: machine.machine,

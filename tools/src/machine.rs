@@ -60,7 +60,7 @@ pub struct Settings {
     pub log: Option<LevelFilter>,
     /// Whether the log has, and shows, what took how long.
     pub timings: bool,
-    /// The program's time limit, which the kernel enforces.
+    /// The program's time limit, which the kernel enforces; `None` too where it begins later than the machine.
     pub timeout: Option<Duration>,
 }
 

@@ -1,10 +1,12 @@
 //! The network: how its options are written, and what they are to the kernel and to QEMU's user networking.
 
+use std::fs;
 use std::net::{AddrParseError, Ipv4Addr, SocketAddrV4, TcpListener};
 use std::num::ParseIntError;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use manifest::Address;
 use wasi::sockets::Destination;
 
@@ -21,6 +23,9 @@ pub struct NetworkOptions {
     /// QEMU's user networking serves that network; the default gateway is its second address, the name server its third.
     #[arg(long, value_name = "ADDRESS/PREFIX[,GATEWAY]", requires = "Opened")]
     pub ip: Option<StaticAddress>,
+    /// Believe the authorities in this file (PEM) too, besides those that Mozilla trusts, for https (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca: Vec<PathBuf>,
 }
 
 /// The options of which any gives a network.
@@ -180,12 +185,15 @@ pub struct UserNetwork {
 }
 
 impl NetworkOptions {
-    /// What the kernel is told; `None` if there is no network.
-    pub fn manifest(&self) -> Option<manifest::Network> {
+    /// What the kernel is told; `None` if there is no network. A machine that is to `download` the program has one in any case.
+    ///
+    /// # Errors
+    ///
+    /// A file with authorities cannot be read.
+    pub fn manifest(&self, download: bool) -> Result<Option<manifest::Network>, Error> {
         let Opened { net, allow, listen } = &self.opened;
-        let outgoing = self.is_outgoing();
-        if !outgoing && listen.is_empty() {
-            return None;
+        if !download && !self.is_outgoing() && listen.is_empty() {
+            return Ok(None);
         }
         let address = match self.ip {
             None => Address::Dhcp,
@@ -193,16 +201,26 @@ impl NetworkOptions {
                 Address::Static { address, prefix, gateway: Some(gateway), nameservers: vec![nameserver] }
             }
         };
-        Some(manifest::Network {
+        let read = |path: &PathBuf| {
+            let text = fs::read_to_string(path);
+            // Each begins on a line of its own.
+            text.map(|text| text + "\n").map_err(|cause| Error::File {
+                action: "read the authorities in",
+                path: path.clone(),
+                cause,
+            })
+        };
+        Ok(Some(manifest::Network {
             address,
             connect: (!net || !allow.is_empty()).then(|| allow.clone()),
             listen: listen.iter().map(|listen| listen.guest_port).collect(),
-        })
+            authorities: self.ca.iter().map(read).collect::<Result<_, _>>()?,
+        }))
     }
 
     /// What QEMU is told; `None` if there is no network.
-    pub fn user_network(&self) -> Option<UserNetwork> {
-        let outgoing = self.is_outgoing();
+    pub fn user_network(&self, download: bool) -> Option<UserNetwork> {
+        let outgoing = download || self.is_outgoing();
         let forwarded = self.opened.listen.clone();
         (outgoing || !forwarded.is_empty()).then_some(UserNetwork { outgoing, address: self.ip, forwarded })
     }
@@ -312,30 +330,36 @@ mod tests {
                 listen: listen_on.iter().map(|value| listen(value)).collect(),
             },
             ip: ip.map(|ip| ip.parse().unwrap()),
+            ca: vec![],
         }
     }
 
     #[test]
     fn what_was_not_asked_for_is_closed() {
         let closed = options(false, &[], &[], None);
-        assert_eq!((closed.manifest(), closed.user_network()), (None, None));
+        assert_eq!((closed.manifest(false).unwrap(), closed.user_network(false)), (None, None));
 
         // A server reaches nobody.
         let server = options(false, &[], &["8080:80"], None);
-        let network = server.manifest().unwrap();
+        let network = server.manifest(false).unwrap().unwrap();
         assert_eq!((network.connect, network.listen), (Some(vec![]), vec![80]));
-        let line = server.user_network().unwrap().netdev("n");
+        let line = server.user_network(false).unwrap().netdev("n");
         assert_eq!(line, "user,id=n,restrict=on,hostfwd=tcp:127.0.0.1:8080-:80");
 
         let all = options(true, &[], &[], None);
-        let network = all.manifest().unwrap();
+        let network = all.manifest(false).unwrap().unwrap();
         assert_eq!((network.connect, network.listen, network.address), (None, vec![], Address::Dhcp));
-        assert_eq!(all.user_network().unwrap().netdev("n"), "user,id=n,restrict=off");
+        assert_eq!(all.user_network(false).unwrap().netdev("n"), "user,id=n,restrict=off");
+
+        // A program that is downloaded reaches nobody for that.
+        let network = closed.manifest(true).unwrap().unwrap();
+        assert_eq!((network.connect, network.listen), (Some(vec![]), vec![]));
+        assert_eq!(closed.user_network(true).unwrap().netdev("n"), "user,id=n,restrict=off");
 
         for net in [false, true] {
             let narrow = options(net, &["a.example:443"], &[], None);
-            assert_eq!(narrow.manifest().unwrap().connect, Some(vec!["a.example:443".into()]));
-            assert!(narrow.user_network().unwrap().outgoing);
+            assert_eq!(narrow.manifest(false).unwrap().unwrap().connect, Some(vec!["a.example:443".into()]));
+            assert!(narrow.user_network(false).unwrap().outgoing);
         }
     }
 
@@ -343,11 +367,12 @@ mod tests {
     fn the_kernel_and_qemu_know_the_same_addresses() {
         let options = options(true, &[], &["80"], Some("10.9.0.5/16,10.9.0.1"));
         assert_eq!(
-            options.user_network().unwrap().netdev("n"),
+            options.user_network(false).unwrap().netdev("n"),
             "user,id=n,restrict=off,net=10.9.0.5/16,host=10.9.0.1,dns=10.9.0.3,dhcpstart=10.9.0.5,\
              hostfwd=tcp:127.0.0.1:80-10.9.0.5:80"
         );
-        let Address::Static { address, prefix, gateway, nameservers } = options.manifest().unwrap().address
+        let Address::Static { address, prefix, gateway, nameservers } =
+            options.manifest(false).unwrap().unwrap().address
         else {
             panic!("not static");
         };
@@ -357,11 +382,23 @@ mod tests {
     }
 
     #[test]
+    fn authorities_are_read_from_their_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = ["a", "b"].map(|name| dir.path().join(name));
+        ca.iter().for_each(|path| fs::write(path, path.file_name().unwrap().as_encoded_bytes()).unwrap());
+        let mut options = NetworkOptions { ca: ca.into(), ..options(true, &[], &[], None) };
+        assert_eq!(options.manifest(false).unwrap().unwrap().authorities, "a\nb\n");
+        options.ca.push(dir.path().join("c"));
+        let error = options.manifest(false).unwrap_err().to_string();
+        assert!(error.contains("/c`: No such file"), "{error}");
+    }
+
+    #[test]
     fn a_port_that_is_taken_is_named() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap().to_string();
-        let error = options(false, &[], &[&address], None).user_network().unwrap().check().unwrap_err();
+        let error = options(false, &[], &[&address], None).user_network(false).unwrap().check().unwrap_err();
         assert!(error.to_string().contains(&address), "{error}");
-        assert!(options(true, &[], &[], None).user_network().unwrap().check().is_ok());
+        assert!(options(true, &[], &[], None).user_network(false).unwrap().check().is_ok());
     }
 }

@@ -35,12 +35,13 @@ const RUN_USAGE: &str = "sisal run [OPTIONS] [PROGRAM.wasm [ARGS]...]";
 const RUN_AFTER_HELP: &str = "\
 Options after PROGRAM.wasm belong to the program.
 
-PROGRAM.wasm may be `-`: the program is read from standard input.
+PROGRAM.wasm may be `-`: the program is read from standard input. It may be an address, http://... or https://...: then
+the machine gets the program over its own network. --net and --allow say what the program may reach after that.
 
 Exit status: the lowest 8 bits of the program's own, or
   125  sisal failed: QEMU is missing, the machine did not start, ...
   126  the file is not a program that can be run
-  127  the file cannot be read
+  127  the file cannot be read, or not be downloaded
   134  the program trapped
   137  the program reached a limit (--memory, --timeout)
 
@@ -113,6 +114,9 @@ pub struct Given {
     /// Its network.
     #[command(flatten)]
     pub network: NetworkOptions,
+    /// Run a program from the network only if its SHA-256 is this (64 hexadecimal digits)
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<Sha256>,
     /// The program's own name, its first argument [default: the file's name]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -246,6 +250,31 @@ impl FromStr for EnvVar {
     }
 }
 
+/// The value of `--sha256`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sha256(pub [u8; 32]);
+
+/// Why a value of `--sha256` is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("a SHA-256 has 64 hexadecimal digits")]
+pub struct Sha256Error;
+
+impl FromStr for Sha256 {
+    type Err = Sha256Error;
+
+    fn from_str(value: &str) -> Result<Self, Sha256Error> {
+        let mut digits = value.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8));
+        let mut bytes = [0; 32];
+        for byte in &mut bytes {
+            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else {
+                return Err(Sha256Error);
+            };
+            *byte = high << 4 | low;
+        }
+        if digits.next().is_some() { Err(Sha256Error) } else { Ok(Self(bytes)) }
+    }
+}
+
 /// A size in bytes: `65536`, or with a unit of 1024 bytes, `64K`, `512M`, `1.5GiB`.
 fn size(value: &str) -> Result<u64, parse_size::Error> {
     parse_size::Config::new().with_binary().parse_size(value)
@@ -338,6 +367,12 @@ mod tests {
     }
 
     #[test]
+    fn a_sha256_is_written_in_hexadecimal() {
+        let Sha256(bytes) = format!("0aF{}", "9".repeat(61)).parse().unwrap();
+        assert_eq!(bytes[..3], [0x0a, 0xf9, 0x99]);
+    }
+
+    #[test]
     fn env_has_a_name_and_perhaps_a_value() {
         let var =
             |name: &str, value: Option<&str>| EnvVar { name: name.into(), value: value.map(Into::into) };
@@ -393,6 +428,9 @@ mod tests {
             ("--listen", "http"),
             ("--allow", "example.org:https"),
             ("--ip", "10.0.2.15"),
+            ("--sha256", "00"),
+            ("--sha256", &"0".repeat(65)),
+            ("--sha256", &"g".repeat(64)),
         ] {
             let error = parse(&["run", option, value, "p.wasm"]).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::ValueValidation, "{option} {value}: {error}");

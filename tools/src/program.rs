@@ -5,52 +5,92 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use manifest::{Limits, Manifest, Mount, Source};
+use manifest::{Download, Limits, Manifest, Mount, Source};
+use wasi::http::Url;
 
 use crate::error::Error;
-use crate::options::{EnvVar, Given, SharedDir};
+use crate::options::{EnvVar, Given, Sha256, SharedDir};
 
 /// The program that runs when none is named. Its sources are in `tools/tour`.
 static TOUR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tour.wasm"));
 
 /// A program with its arguments.
 pub struct Program {
-    /// The module.
-    pub module: Cow<'static, [u8]>,
+    /// Where it is.
+    pub source: ProgramSource,
     /// Its arguments, its own name first.
     pub args: Vec<String>,
 }
 
+/// Where a program is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ProgramSource {
+    /// Here: the module.
+    Module(Cow<'static, [u8]>),
+    /// On the network: the machine gets it.
+    Network(Download),
+}
+
 impl Program {
-    /// Reads the program at `path`, or from the standard input if that is `-`. Its own name is `argv0`, or else the file's name, without directories.
+    /// The program at `path`, which is read, or downloaded by the machine if it is an address; `-` is the standard input. Its own name
+    /// is the one that is given, or else the file's name, without directories.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or its name is none.
-    pub fn read(path: &str, args: &[String], argv0: Option<String>) -> Result<Self, Error> {
-        let file = if path == "-" { "/dev/stdin" } else { path };
-        let module = fs::read(file).map_err(|cause| Error::Program { path: path.into(), cause })?.into();
-        let name = argv0.or_else(|| Some(Path::new(path).file_name()?.to_str()?.to_owned()));
+    /// The file cannot be read or its name is none; the address is none; `--sha256` was given for a file.
+    pub fn find(path: &str, args: &[String], given: &Given) -> Result<Self, Error> {
+        let sha256 = given.sha256.map(|Sha256(bytes)| bytes);
+        let (source, file) = if is_address(path) {
+            let url: Url = path.parse().map_err(|cause| Error::Address { address: path.into(), cause })?;
+            let file = url.path_with_query.split('?').next().map(ToOwned::to_owned);
+            (ProgramSource::Network(Download { url: url.to_string(), sha256 }), file.unwrap_or_default())
+        } else if sha256.is_some() {
+            return Err(Error::Sha256OfFile(path.into()));
+        } else {
+            let file = if path == "-" { "/dev/stdin" } else { path };
+            let module = fs::read(file).map_err(|cause| Error::Program { path: path.into(), cause })?;
+            (ProgramSource::Module(module.into()), path.to_owned())
+        };
+        let name = given.argv0.clone().or_else(|| Some(Path::new(&file).file_name()?.to_str()?.to_owned()));
         let name = name.ok_or_else(|| Error::ProgramName(path.into()))?;
-        Ok(Self { module, args: [name].into_iter().chain(args.iter().cloned()).collect() })
+        Ok(Self { source, args: [name].into_iter().chain(args.iter().cloned()).collect() })
     }
 
     /// The built-in tour, with arguments for it to find.
     pub fn tour() -> Self {
         let args = ["tour", "two words", "naïve"].map(String::from);
-        Self { module: TOUR.into(), args: args.into() }
+        Self { source: ProgramSource::Module(TOUR.into()), args: args.into() }
     }
+}
+
+impl ProgramSource {
+    /// What the archive has of it.
+    pub fn module(&self) -> Option<&[u8]> {
+        match self {
+            Self::Module(module) => Some(module),
+            Self::Network(_) => None,
+        }
+    }
+}
+
+/// Whether a program is named by its address on the network, and not by its file.
+fn is_address(path: &str) -> bool {
+    path.split_once("://")
+        .is_some_and(|(scheme, _)| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
 /// What `given` asks for, but for the directories.
 ///
 /// # Errors
 ///
-/// A variable of the environment cannot be passed on.
-pub fn manifest(args: Vec<String>, given: &Given) -> Result<Manifest, Error> {
-    let mut manifest = Manifest::new(args);
+/// A variable of the environment cannot be passed on, or a file with authorities not be read.
+pub fn manifest(program: &Program, given: &Given) -> Result<Manifest, Error> {
+    let mut manifest = Manifest::new(program.args.clone());
+    if let ProgramSource::Network(download) = &program.source {
+        manifest.download = Some(download.clone());
+    }
     manifest.env = given.env.iter().filter_map(|var| variable(var).transpose()).collect::<Result<_, _>>()?;
-    manifest.network = given.network.manifest();
+    manifest.network = given.network.manifest(manifest.download.is_some())?;
     manifest.limits = Limits { memory: given.memory, timeout: given.timeout };
     Ok(manifest)
 }
@@ -84,7 +124,18 @@ pub fn shared(dir: &SharedDir, source: Source) -> Result<(PathBuf, Mount), Error
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::options::{Command, Options};
+
+    /// `sisal run` with these words.
+    fn find(line: &[&str]) -> Result<Program, Error> {
+        let words = ["sisal", "run"].iter().chain(line);
+        let Command::Run(run) = Options::try_parse_from(words).unwrap().command else { panic!("{line:?}") };
+        let (path, args) = run.program.split_first().unwrap();
+        Program::find(path, args, &run.given)
+    }
 
     #[test]
     fn a_program_is_called_by_its_files_name() {
@@ -92,13 +143,33 @@ mod tests {
         let path = dir.path().join("p.wasm");
         fs::write(&path, "x").unwrap();
         let path = path.to_str().unwrap();
-        assert_eq!(Program::read(path, &["a".into()], None).unwrap().args, ["p.wasm", "a"]);
-        assert_eq!(Program::read(path, &[], Some("other".into())).unwrap().args, ["other"]);
+        assert_eq!(find(&[path, "a"]).unwrap().args, ["p.wasm", "a"]);
+        assert_eq!(find(&["--argv0", "other", path]).unwrap().args, ["other"]);
+        assert_eq!(find(&["https://a.example:1/b/p.wasm?q=/r", "a"]).unwrap().args, ["p.wasm", "a"]);
+        assert_eq!(find(&["--argv0", "other", "http://a"]).unwrap().args, ["other"]);
+        let error = find(&["http://a.example"]).err().unwrap().to_string();
+        assert!(error.contains("`http://a.example`") && error.contains("--argv0"), "{error}");
+    }
+
+    #[test]
+    fn an_address_is_not_read_here() {
+        let hash = "f".repeat(64);
+        let found = find(&["--sha256", &hash, "HTTPS://a.example/p.wasm#x"]).unwrap();
+        let download = Download { url: "https://a.example/p.wasm".into(), sha256: Some([255; 32]) };
+        assert_eq!(found.source, ProgramSource::Network(download));
+        let error = find(&["https://user@a.example/p.wasm"]).err().unwrap().to_string();
+        assert!(error.contains("`https://user@a.example/p.wasm`"), "{error}");
+        let error = find(&["--sha256", &hash, "/dev/null"]).err().unwrap().to_string();
+        assert!(error.contains("`/dev/null`") && error.contains("--sha256"), "{error}");
+        // Files whose names are like addresses.
+        for path in ["http:a.wasm", "ftp://a/b.wasm", "a/http://b.wasm"] {
+            assert_eq!(find(&[path]).err().unwrap().exit_code(), 127, "{path}");
+        }
     }
 
     #[test]
     fn a_program_that_cannot_be_read_is_named() {
-        let error = Program::read("/no/such.wasm", &[], None).err().unwrap();
+        let error = find(&["/no/such.wasm"]).err().unwrap();
         assert_eq!(error.exit_code(), 127);
         assert!(error.to_string().contains("`/no/such.wasm`"), "{error}");
     }

@@ -25,11 +25,11 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
     let Run { given, tmpfs, machine, program } = options;
     let accel = accel::pick(machine.accel)?;
     let (program, built_in) = match program.split_first() {
-        Some((path, args)) => (Program::read(path, args, given.argv0.clone())?, false),
+        Some((path, args)) => (Program::find(path, args, given)?, false),
         None => (Program::tour(), true),
     };
-    let mut manifest = program::manifest(program.args, given)?;
-    let network = given.network.user_network();
+    let mut manifest = program::manifest(&program, given)?;
+    let network = given.network.user_network(manifest.download.is_some());
     network.iter().try_for_each(UserNetwork::check)?;
     let most = most_shares(machine.machine, network.as_ref());
     if given.dirs.len() > most {
@@ -52,7 +52,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         manifest.mounts.push(program::tmpfs("/tour"));
         manifest.env.push(("SISAL_TOUR".into(), "a=b".into()));
     }
-    let initrd = archive::write(machine::memory_file()?, &manifest, &program.module, &[])?;
+    let initrd = archive::write(machine::memory_file()?, &manifest, program.source.module(), &[])?;
     let settings = Settings {
         kind: machine.machine,
         accel,
@@ -63,7 +63,8 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         network,
         log: given.log,
         timings: given.timings,
-        timeout: given.timeout,
+        // It begins when the program is there.
+        timeout: given.timeout.filter(|_| manifest.download.is_none()),
     };
     let name = manifest.args.first().map_or("program", String::as_str);
     Ok(report(name, machine::run(settings)?))
@@ -88,6 +89,7 @@ fn report(name: &str, status: Status) -> ExitCode {
         }
         Status::Trap(message) => (message, 134),
         Status::Limit(message) => (message, 137),
+        Status::Missing(message) => (message, 127),
         Status::Error(message) => (message, 126),
         // The machine is not over with it.
         Status::Ready(_) | Status::Stdin => ("the kernel did not say how it ended".into(), 125),
@@ -110,6 +112,7 @@ mod tests {
             (Status::Exit(u32::MAX), 255),
             (Status::Trap("x".into()), 134),
             (Status::Limit("x".into()), 137),
+            (Status::Missing("x".into()), 127),
             (Status::Error("x".into()), 126),
         ] {
             assert_eq!(report("p", status.clone()), ExitCode::from(code), "{status:?}");

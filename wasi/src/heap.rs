@@ -14,7 +14,7 @@
 //! All of this holds on a machine that has said how much is left of its heap ([`set_available`]). On others, hosted
 //! ones as a rule, the system hands out more than it has, and only a fixed reserve is left.
 //!
-//! The state here is the library's only global: the heap is global too.
+//! The state here is global: the heap is global too.
 
 use crate::{Error, Result};
 use alloc::vec::Vec;

@@ -1,5 +1,5 @@
 //! WASI for programs on wasmi, with no operating system underneath: `no_std + alloc`, no machine, and no
-//! globals but the account of the [`heap`].
+//! globals but the account of the [`heap`] and, with the feature `tls`, the generator of its handshakes.
 //!
 //! The semantics live once, in the core modules ([`filesystem`], [`io`], [`clocks`], [`random`], …); the faces over
 //! them (preview 1 and 0.2) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:

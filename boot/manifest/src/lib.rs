@@ -1,7 +1,7 @@
 //! What `sisal` tells the kernel to run, and what the kernel answers: everything that the two must agree on.
 //!
 //! The kernel's initrd is a tar archive with [`MANIFEST_PATH`] (a [`Manifest`] as JSON), [`PROGRAM_PATH`] (the
-//! program's module) and, for each [`Source::Initrd`], the files under [`root_path`]. The running program's
+//! program's module, unless it is to be [downloaded](Download)) and, for each [`Source::Initrd`], the files under [`root_path`]. The running program's
 //! standard streams and the kernel's [`Status`] lines travel over the virtio-serial ports named in [`port`].
 //!
 //! The kernel's reader of the archive is here too ([`archive`]), where it can be tested; the tools write it with a crate.
@@ -14,7 +14,9 @@ pub mod archive;
 mod manifest;
 mod status;
 
-pub use manifest::{Address, Error, FORMAT_VERSION, Limits, Manifest, Mount, Network, Source, Terminals};
+pub use manifest::{
+    Address, Download, Error, FORMAT_VERSION, Limits, Manifest, Mount, Network, Source, Terminals,
+};
 pub use status::{ParseStatusError, Status};
 
 use alloc::{format, string::String};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
 /// or a tool built before the change would misread.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub const FORMAT_VERSION: u32 = 3;
 pub struct Manifest {
     /// [`FORMAT_VERSION`] of the writer.
     version: u32,
+    /// Where the program is to be had, if it is not in the archive. It takes a [`network`](Self::network).
+    pub download: Option<Download>,
     /// The program's arguments; the first is its own name (`argv[0]`).
     pub args: Vec<String>,
     /// The program's environment, names with values, in the order in which the program sees them.
@@ -71,6 +73,16 @@ pub enum Source {
     },
 }
 
+/// A program that is somewhere else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Download {
+    /// Where: an address of `http` or `https`.
+    pub url: String,
+    /// The SHA-256 of the program, if it is known.
+    pub sha256: Option<[u8; 32]>,
+}
+
 /// A program's network, on the machine's one virtio network device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +93,8 @@ pub struct Network {
     pub connect: Option<Vec<String>>,
     /// The TCP ports that it may listen on.
     pub listen: Vec<u16>,
+    /// Authorities whose certificates are believed besides those that are known: PEM.
+    pub authorities: String,
 }
 
 /// Where a machine's address comes from.
@@ -129,6 +143,7 @@ impl Manifest {
     pub fn new(args: Vec<String>) -> Self {
         Self {
             version: FORMAT_VERSION,
+            download: None,
             args,
             env: Vec::new(),
             mounts: Vec::new(),
@@ -196,6 +211,7 @@ mod tests {
 
     fn full() -> Manifest {
         Manifest {
+            download: Some(Download { url: "https://example.org/p.wasm".into(), sha256: Some([255; 32]) }),
             args: vec!["prog.wasm".into(), "a \"b\"\n".into(), "ä\u{0}".into()],
             env: vec![("A".into(), "1=2".into()), ("B".into(), String::new())],
             mounts: vec![
@@ -216,6 +232,7 @@ mod tests {
                 },
                 connect: Some(vec!["example.org:443".into()]),
                 listen: vec![80, 65535],
+                authorities: "-----BEGIN CERTIFICATE-----\n".into(),
             }),
             limits: Limits { memory: Some(u64::MAX), timeout: Some(Duration::from_nanos(1_500_000_001)) },
             terminals: Terminals { stdin: true, stdout: false, stderr: true },

@@ -20,6 +20,8 @@ pub enum Status {
     Trap(String),
     /// The program reached one of its limits.
     Limit(String),
+    /// There is no program: it could not be downloaded.
+    Missing(String),
     /// The program was never run: it is not one, or the kernel could not give it what it asks for.
     Error(String),
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Status {
             Self::Exit(code) => write!(f, "exit {code}"),
             Self::Trap(message) => write!(f, "trap {}", escape(message)),
             Self::Limit(message) => write!(f, "limit {}", escape(message)),
+            Self::Missing(message) => write!(f, "missing {}", escape(message)),
             Self::Error(message) => write!(f, "error {}", escape(message)),
         }
     }
@@ -57,6 +60,7 @@ impl FromStr for Status {
             "exit" => Self::Exit(number()?),
             "trap" => Self::Trap(message()?),
             "limit" => Self::Limit(message()?),
+            "missing" => Self::Missing(message()?),
             "error" => Self::Error(message()?),
             _ => return Err(fault()),
         })
@@ -111,6 +115,7 @@ mod tests {
             Status::Trap("unreachable".into()),
             Status::Trap("at\n  f\\n\n".into()),
             Status::Limit("timeout: 10 s  ".into()),
+            Status::Missing("a\nb".into()),
             Status::Error(String::new()),
         ];
         for status in statuses {

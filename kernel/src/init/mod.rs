@@ -1,5 +1,6 @@
 //! From a machine to a finished program: what the initrd asks for is put together, run, reported, and the machine ends.
 
+mod download;
 mod files;
 pub mod linear_memory;
 mod network;
@@ -49,6 +50,8 @@ pub enum Error {
     Mount(String, String),
     /// It cannot have its network: why.
     Network(String),
+    /// It cannot be downloaded: why.
+    Download(String),
 }
 
 /// Brings the machine's devices up, runs the program, and ends the machine.
@@ -81,6 +84,7 @@ fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, cloc
         let status = match program(info, &mut devices, &stdio, &clock).await {
             Ok(outcome) => status(Ok(outcome)),
             Err(Error::Start(error)) => status(Err(error)),
+            Err(Error::Download(why)) => Status::Missing(why),
             Err(error) => Status::Error(error.to_string()),
         };
         let code = stdio.finish(&status).await;
@@ -106,8 +110,6 @@ async fn program(
     let archive = Archive::open(memory::module(module)).map_err(Error::Archive)?;
     let manifest =
         Manifest::decode(archive.file(MANIFEST_PATH).map_err(Error::Archive)?).map_err(Error::Manifest)?;
-    let wasm = archive.file(PROGRAM_PATH).map_err(Error::Archive)?;
-
     // Before anything is taken for the program.
     let engine = engine();
     let machine = ManuallyDrop::new(Machine {
@@ -119,10 +121,12 @@ async fn program(
         None => None,
         Some(settings) => {
             let devices = start(devices, DeviceType::Network, Net::new);
-            let access = network::open(settings, devices, &machine).map_err(Error::Network)?;
+            let network = network::open(settings, devices, &machine).map_err(Error::Network)?;
+            let access = network::access(&network, settings).map_err(Error::Network)?;
+            let tls = network::tls(settings, &machine).map_err(Error::Network)?;
             // What it asks its network is answered while the program is compiled.
             executor::yield_now().await;
-            Some((settings, access))
+            Some((settings, access, tls))
         }
     };
     timings::reached("network device");
@@ -148,11 +152,23 @@ async fn program(
     }
 
     timings::reached("archive and directories");
+    let downloaded;
+    let wasm = match (&manifest.download, &network) {
+        (None, _) => archive.file(PROGRAM_PATH).map_err(Error::Archive)?,
+        (Some(download), Some((_, access, tls))) => {
+            let network = access.network();
+            network::configured(network, &machine).await.map_err(Error::Download)?;
+            downloaded = download::download(download, network, tls.clone(), &machine).await;
+            timings::reached("program downloaded");
+            downloaded.as_ref().map_err(|why| Error::Download(why.clone()))?
+        }
+        (Some(_), None) => return Err(Error::Download("the machine has no network".into())),
+    };
     // The machine ends with the program: taking its code apart would only take time.
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
     timings::reached("program compiled");
-    if let Some((settings, access)) = &network {
+    if let Some((settings, access, _)) = &network {
         network::configured(access.network(), &machine).await.map_err(Error::Network)?;
         timings::reached("network address");
         command = command.network(access.clone());
@@ -169,7 +185,7 @@ async fn program(
     });
     let outcome = outcome.await;
     timings::reached("program ended");
-    if let Some((_, access)) = &network {
+    if let Some((_, access, _)) = &network {
         network::finish(access.network(), &machine).await;
         timings::reached("network idle");
     }
@@ -241,6 +257,7 @@ impl fmt::Display for Error {
             Self::Program(refusal) => refusal.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::Network(why) => write!(f, "the program cannot have its network: {why}"),
+            Self::Download(why) => f.write_str(why),
             Self::Mount(guest, why) => write!(f, "the directory {guest:?} cannot be mounted: {why}"),
         }
     }

@@ -4,6 +4,7 @@ use crate::{executor, virtio::net::Net};
 use alloc::{
     format,
     string::{String, ToString},
+    sync::Arc,
     vec::Vec,
 };
 use core::{
@@ -15,7 +16,9 @@ use manifest::Address;
 use wasi::{
     Machine,
     clocks::Timer,
+    http::Secure,
     sockets::{Access, Allowed, Configuration, Family, Ipv4, Network, Policy, TcpSocket},
+    tls::{Client, Roots},
     types::Nanoseconds,
 };
 
@@ -24,14 +27,25 @@ const PATIENCE: Nanoseconds = 30_000_000_000;
 /// How long the machine waits, at its end, for others to take what the program has sent them.
 const LAST_PATIENCE: Nanoseconds = 5_000_000_000;
 
-/// Access to the first of `devices`, whose network runs from now on.
+/// The network of the first of `devices`, which runs from now on.
 ///
 /// # Errors
 /// Why there is none, for a person.
-pub fn open(settings: &manifest::Network, devices: Vec<Net>, machine: &Machine) -> Result<Access, String> {
+pub fn open(settings: &manifest::Network, devices: Vec<Net>, machine: &Machine) -> Result<Network, String> {
     let device = devices.into_iter().next();
     let device =
         device.ok_or("the machine has no network device that works (QEMU: -device virtio-net-pci)")?;
+    let network = Network::new(device, &configuration(&settings.address), machine);
+    let network = network.map_err(|error| error.to_string())?;
+    executor::spawn(network.run()).detach();
+    Ok(network)
+}
+
+/// What the program may do on a network.
+///
+/// # Errors
+/// What is wrong with the settings, for a person.
+pub fn access(network: &Network, settings: &manifest::Network) -> Result<Access, String> {
     let connect = match &settings.connect {
         None => Allowed::Everything,
         Some(destinations) => {
@@ -40,10 +54,20 @@ pub fn open(settings: &manifest::Network, devices: Vec<Net>, machine: &Machine) 
         }
     };
     let listen = Allowed::These(settings.listen.clone());
-    let network = Network::new(device, &configuration(&settings.address), machine);
-    let network = network.map_err(|error| error.to_string())?;
-    executor::spawn(network.run()).detach();
-    Ok(Access::new(network, Policy { connect, listen }))
+    Ok(Access::new(network.clone(), Policy { connect, listen }))
+}
+
+/// TLS as the settings ask for it: with the authorities that Mozilla trusts, and those that are given.
+///
+/// # Errors
+/// What is wrong with the settings, for a person.
+pub fn tls(settings: &manifest::Network, machine: &Machine) -> Result<Arc<dyn Secure>, String> {
+    let mut roots = Roots::mozilla();
+    if !settings.authorities.is_empty() {
+        roots = roots.add_pem(settings.authorities.as_bytes()).map_err(|error| format!("--ca: {error}"))?;
+    }
+    let client = Client::new(roots, machine.clock.clone(), machine.entropy.clone());
+    Ok(Arc::new(client.map_err(|error| error.to_string())?))
 }
 
 fn configuration(address: &Address) -> Configuration {

@@ -93,7 +93,9 @@ impl Stdio {
             None => {
                 let level = match status {
                     Status::Ready(_) | Status::Stdin | Status::Exit(_) => Level::Info,
-                    Status::Trap(_) | Status::Limit(_) | Status::Error(_) => Level::Error,
+                    Status::Trap(_) | Status::Limit(_) | Status::Missing(_) | Status::Error(_) => {
+                        Level::Error
+                    }
                 };
                 log::log!(level, "{status}");
             }
