@@ -168,10 +168,10 @@ async fn program(
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
     timings::reached("program compiled");
-    if let Some((settings, access, _)) = &network {
+    if let Some((settings, access, tls)) = &network {
         network::configured(access.network(), &machine).await.map_err(Error::Network)?;
         timings::reached("network address");
-        command = command.network(access.clone());
+        command = command.network(access.clone()).tls(tls.clone());
         // A component opens its own.
         if !program.is_component() {
             let listeners = network::listeners(access, &settings.listen).map_err(Error::Network)?;
