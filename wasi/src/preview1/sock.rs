@@ -116,10 +116,11 @@ fn receive(
     mut pause: impl FnMut() -> bool,
 ) -> Received {
     loop {
-        let mut last = Poll::Pending;
+        let mut last = None;
         let moved = vectors.transfer(memory, &mut pause, |memory, buffer| {
-            last = socket.poll_read(task, buffer.bytes_mut(memory)?);
-            last
+            let read = socket.poll_read(task, buffer.bytes_mut(memory)?);
+            last = Some(read);
+            read
         });
         let Poll::Ready(Ok(Moved::All(count))) = moved else { return Received::Moved(moved) };
         if !wait || count >= vectors.total().min(IO_BYTES_MAX) {
@@ -127,11 +128,12 @@ fn receive(
         }
         vectors = vectors.after(count);
         match last {
-            Poll::Pending => return Received::Waits(vectors.progress()),
+            Some(Poll::Pending) => return Received::Waits(vectors.progress()),
             // There may be more than was in one piece.
-            Poll::Ready(Ok(1..)) => {}
-            // The end, or an error that the next call meets.
-            Poll::Ready(_) => return Received::Moved(moved),
+            Some(Poll::Ready(Ok(1..))) => {}
+            // The end, or an error that the next call meets; or what was received has overwritten the vectors, and there is no
+            // more room.
+            _ => return Received::Moved(moved),
         }
     }
 }

@@ -422,6 +422,23 @@ fn who_waits_for_all_gets_all_or_what_there_is_at_the_end() {
 }
 
 #[test]
+fn what_overwrites_the_vectors_is_all_that_comes() {
+    let mut server = server();
+    let (client, fd) = server.connected();
+    server.sends(&client, &[0; 8]);
+    // The first buffer is the second vector.
+    for (index, value) in [VECTORS + 8, 8, FREE, 8].into_iter().enumerate() {
+        server.guest.put_record(VECTORS + 4 * index as u32, value);
+    }
+    let received = server.guest.call(|call| {
+        let (out, out_flags) = (GuestPtr::new(OUT), GuestPtr::new(FLAGS));
+        sock_recv(call, fd, GuestPtr::new(VECTORS), 2, RiFlags::WAITALL, out, out_flags)
+    });
+    assert_eq!(received, Ok(()));
+    assert_eq!(server.guest.get::<u32>(OUT), 8);
+}
+
+#[test]
 fn who_waits_for_all_of_much_lets_others_have_their_turns() {
     const LEN: u32 = 0x6000;
     let mut server = server();
