@@ -89,11 +89,6 @@ impl Incoming {
         Poll::Ready(Ok((count > 0).then_some(buffer)))
     }
 
-    /// Nothing is read any more.
-    pub fn close(&mut self) {
-        self.closed = true;
-    }
-
     fn fail(&mut self, error: Error) -> Failure {
         self.closed = true;
         Failure::of(error)

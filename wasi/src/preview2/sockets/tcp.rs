@@ -25,8 +25,8 @@ pub struct TcpSocket {
     socket: sockets::TcpSocket,
     /// What was begun and not finished. Only to connect takes time: the others have happened.
     begun: Option<Operation>,
-    /// Of a connection.
-    streams: Option<(Input, Output)>,
+    /// The output stream of a connection.
+    output: Option<Output>,
     watch: Watch,
 }
 
@@ -60,7 +60,7 @@ impl From<ShutdownType> for Shutdown {
 
 impl TcpSocket {
     fn new(socket: sockets::TcpSocket) -> Self {
-        Self { socket, begun: None, streams: None, watch: Watch::default() }
+        Self { socket, begun: None, output: None, watch: Watch::default() }
     }
 
     fn begin(
@@ -92,12 +92,10 @@ impl TcpSocket {
     }
 
     fn shut_down(&self, directions: ShutdownType) -> Result<(), ErrorCode> {
-        let (input, output) = self.streams.as_ref().ok_or(ErrorCode::InvalidState)?;
+        let output = self.output.as_ref().ok_or(ErrorCode::InvalidState)?;
         if directions != ShutdownType::Receive {
+            // Also for who writes nothing.
             output.outgoing().close();
-        }
-        if directions != ShutdownType::Send {
-            input.incoming().close();
         }
         Ok(self.socket.shutdown(directions.into())?)
     }
@@ -263,7 +261,7 @@ fn streams(table: &mut Table, socket: u32) -> Result<(Own<Input>, Own<Output>), 
     let connection = table.get_mut::<TcpSocket>(socket)?;
     let input = Input::new(Arc::new(connection.socket.clone()), Origin::Socket);
     let output = Output::new(Arc::new(connection.socket.clone()), Origin::Socket);
-    connection.streams = Some((input.clone(), output.another()));
+    connection.output = Some(output.another());
     let input = table.insert_child(input, socket).map_err(refused)?;
     let output = table.insert_child(output, socket).map_err(refused)?;
     Ok((Own::new(input), Own::new(output)))

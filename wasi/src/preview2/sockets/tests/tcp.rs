@@ -117,6 +117,8 @@ fn options_work(guest: &mut Guest, socket: Borrow<TcpSocket>) {
     assert_eq!(guest.call(keep_alive_interval, (socket,)), Ok(42 * SECOND));
     assert_eq!(guest.call(keep_alive_count, (socket,)), Ok(43));
     assert_eq!(guest.call(hop_limit, (socket,)), Ok(44));
+    assert_eq!(guest.call(receive_buffer_size, (socket,)), Ok(0x1_0000));
+    assert_eq!(guest.call(send_buffer_size, (socket,)), Ok(0x2_0000));
 }
 
 #[test]
