@@ -25,7 +25,7 @@ pub struct Case {
     /// The preopened directories.
     #[serde(default)]
     pub dirs: Vec<Directory>,
-    /// Whether it may use the network, which is the machine's loopback then.
+    /// Whether it may use the network: of a machine its own, else the loopback alone.
     #[serde(default)]
     pub network: bool,
     /// Who connects, one after the other, to a socket that the guest has as descriptor 3. Without any it has no such socket.

@@ -155,6 +155,9 @@ impl Host for Qemu {
         if let Some(milliseconds) = case.timeout {
             args.extend(["--timeout".into(), format!("{milliseconds}ms").into()]);
         }
+        if case.network {
+            args.push("--net".into());
+        }
         let mut shared = vec![];
         for directory in &case.dirs {
             let host = tempfile::tempdir().map_err(|error| error.to_string())?;

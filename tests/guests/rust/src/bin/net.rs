@@ -9,16 +9,18 @@ use std::{
 };
 
 fn main() {
-    if std::env::args().nth(1).as_deref() == Some("refused") {
-        return refused();
+    let both = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    match std::env::args().nth(1).as_deref() {
+        Some("refused") => return refused(),
+        Some("addresses") => return both.into_iter().for_each(addresses),
+        _ => {}
     }
-    for ip in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+    for ip in both {
         println!("{ip}");
         streams(ip);
         amounts(ip);
         nonblocking(ip);
         endings(ip);
-        addresses(ip);
         datagrams(ip);
     }
     names();
