@@ -156,13 +156,18 @@ fn call_host<T: Host>(
             lifting = lifting.with_budget(data.value_budget());
         }
         let mut params = ty.params().iter();
-        let waker = data.waker().clone();
+        let waker = match data.state_mut().waker.take() {
+            Some(last) if last.will_wake(data.waker()) => last,
+            _ => data.waker().clone(),
+        };
         let mut next = |data: &mut T| {
             let (_, ty) = params.next().ok_or(Trap::OutOfBounds)?;
             lifting.scalar(ty).unwrap_or_else(|| side.lift(memory, data, &mut lifting, ty, &mut lent))
         };
         let mut call = Call { data, task: Context::from_waker(&waker), repeated: false };
-        let result = match function.enter(&mut call, &mut next, ty)? {
+        let called = function.enter(&mut call, &mut next, ty);
+        data.state_mut().waker = Some(waker);
+        let result = match called? {
             Called::Ready(result) => result,
             Called::Waits(repeat) => return Ok(Answer::Waits(repeat)),
         };

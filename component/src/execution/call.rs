@@ -3,7 +3,7 @@
 //! comes back.
 
 use super::{
-    Advance, Input,
+    Advance, Args, Input,
     state::{InstanceIndex, ResourceKind, State},
 };
 use crate::{
@@ -315,42 +315,43 @@ impl<T: Host> Calling<T> {
         &mut self,
         store: &mut Store<T>,
         mut input: Option<Val>,
+        args: &mut Args,
     ) -> Result<Advance<T>, Trap> {
         let function = self.function.clone();
         let Function::Lifted(lifted) = &*function else { return Err(Trap::CannotEnter) };
         loop {
             match &mut self.stage {
                 Stage::Lowering(storing) => match storing.advance(store, input.take())? {
-                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args, 1)),
+                    Stored::Realloc(function, given) => return Ok(Advance::call(args, function, given, 1)),
                     Stored::Done(flat) => {
                         self.stage = Stage::Running;
-                        return Ok(lifted.call(&flat));
+                        return Ok(lifted.call(&flat, args));
                     }
                 },
                 Stage::Running => {
                     let core = input.take();
                     let result = self.lift_result(store, core.clone())?;
                     match &self.caller {
-                        Caller::Guest { lowered, args, .. } => {
-                            let storing = Storing::result(store, lowered, result, args)?;
+                        Caller::Guest { lowered, args: flat, .. } => {
+                            let storing = Storing::result(store, lowered, result, flat)?;
                             self.stage = Stage::Returning(storing, core);
                         }
                         Caller::Host => {
-                            if let Some(call) = self.post_return(store, lifted, result, core, None)? {
+                            if let Some(call) = self.post_return(store, lifted, result, core, None, args)? {
                                 return Ok(call);
                             }
                         }
                     }
                 }
                 Stage::Returning(storing, core) => match storing.advance(store, input.take())? {
-                    Stored::Realloc(function, args) => return Ok(Advance::call(function, &args, 1)),
+                    Stored::Realloc(function, given) => return Ok(Advance::call(args, function, given, 1)),
                     Stored::Done(flat) => {
                         let core = core.take();
                         let returned = match &self.caller {
                             Caller::Guest { lowered, .. } => lowered.core_result(&flat),
                             Caller::Host => None,
                         };
-                        if let Some(call) = self.post_return(store, lifted, None, core, returned)? {
+                        if let Some(call) = self.post_return(store, lifted, None, core, returned, args)? {
                             return Ok(call);
                         }
                     }
@@ -401,24 +402,22 @@ impl<T: Host> Calling<T> {
         result: Option<Value>,
         core: Option<Val>,
         returned: Option<Val>,
+        args: &mut Args,
     ) -> Result<Option<Advance<T>>, Trap> {
         self.stage = Stage::PostReturn(result, returned);
         let Some(function) = lifted.side.options.post_return else { return Ok(None) };
         store.data_mut().state_mut().instance_mut(lifted.side.instance)?.may_leave = false;
-        Ok(Some(Advance::call(function, core.as_slice(), 0)))
+        Ok(Some(Advance::call(args, function, core, 0)))
     }
 }
 
 impl Lifted {
     /// The core call of it.
-    fn call<T>(&self, flat: &[Flat]) -> Advance<T> {
+    fn call<T>(&self, flat: &[Flat], args: &mut Args) -> Advance<T> {
         let signature = self.ty.lifted();
-        let args = flat.iter().zip(signature.params.as_slice());
-        Advance::Call {
-            function: self.function,
-            args: args.map(|(bits, ty)| core_value(*bits, *ty)).collect(),
-            results: signature.results.len(),
-        }
+        let given = flat.iter().zip(signature.params.as_slice());
+        let given = given.map(|(bits, ty)| core_value(*bits, *ty));
+        Advance::call(args, self.function, given, signature.results.len())
     }
 }
 
@@ -429,14 +428,18 @@ pub(crate) struct Passing<T>(Arc<Lowered<T>>);
 impl<T: Host> Passing<T> {
     /// Begins a call that [can be](Lowered::passes) passed on, with the arguments that the guest has given.
     #[inline]
-    pub(crate) fn new(store: &mut Store<T>, lowered: Arc<Lowered<T>>) -> Result<(Self, Advance<T>), Trap> {
+    pub(crate) fn new(
+        store: &mut Store<T>,
+        lowered: Arc<Lowered<T>>,
+        args: &mut Args,
+    ) -> Result<(Self, Advance<T>), Trap> {
         let Function::Lifted(lifted) = &*lowered.function else { return Err(Trap::CannotEnter) };
         let state = store.data_mut().state_mut();
         for (bits, (_, ty)) in state.args.iter_mut().zip(lowered.ty.params()) {
             *bits = normal(*bits, ty)?;
         }
         state.enter_call(lifted.side.instance, Some(lowered.side.instance))?;
-        let call = lifted.call(&state.args);
+        let call = lifted.call(&state.args, args);
         Ok((Self(lowered), call))
     }
 
@@ -492,6 +495,7 @@ impl<T: Host> Hosted<T> {
         store: &mut Store<T>,
         task: &mut Context<'_>,
         input: Option<Val>,
+        args: &mut Args,
     ) -> Result<Advance<T>, wasmi::Error> {
         if let HostStage::Waiting(repeat, args, lent) = &mut self.stage {
             let mut call =
@@ -504,7 +508,7 @@ impl<T: Host> Hosted<T> {
         }
         let HostStage::Returning(storing) = &mut self.stage else { return Ok(Advance::Wait) };
         Ok(match storing.advance(store, input)? {
-            Stored::Realloc(function, args) => Advance::call(function, &args, 1),
+            Stored::Realloc(function, given) => Advance::call(args, function, given, 1),
             Stored::Done(flat) => Advance::Return(Input::Core(self.lowered.core_result(&flat))),
         })
     }
@@ -529,9 +533,13 @@ impl Destroying {
         Ok(Self { caller, instance, destructor: Some((destructor, rep)) })
     }
 
-    pub(crate) fn advance<T: Host>(&mut self, store: &mut Store<T>) -> Result<Advance<T>, Trap> {
+    pub(crate) fn advance<T: Host>(
+        &mut self,
+        store: &mut Store<T>,
+        args: &mut Args,
+    ) -> Result<Advance<T>, Trap> {
         if let Some((destructor, rep)) = self.destructor.take() {
-            return Ok(Advance::call(destructor, &[Val::I32(rep.cast_signed())], 0));
+            return Ok(Advance::call(args, destructor, [Val::I32(rep.cast_signed())], 0));
         }
         store.data_mut().state_mut().leave(self.instance, Some(self.caller))?;
         Ok(Advance::Return(Input::Core(None)))

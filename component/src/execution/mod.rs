@@ -60,6 +60,7 @@ pub struct Execution<T: Host> {
     stack: Vec<Frame<T>>,
     /// What was returned to the frame that is now on top.
     input: Input<T>,
+    args: Args,
     instance: Option<Arc<InstanceValue<T>>>,
 }
 
@@ -91,47 +92,14 @@ enum Core {
     Direct,
 }
 
-/// The arguments of a core call: a few are kept in place.
-pub(crate) enum Args {
-    Few([Val; Self::FEW], usize),
-    Many(Vec<Val>),
-}
-
-impl Args {
-    /// As many as `realloc` has.
-    const FEW: usize = 4;
-
-    fn as_slice(&self) -> &[Val] {
-        match self {
-            Self::Few(args, len) => args.get(..*len).unwrap_or(args),
-            Self::Many(args) => args,
-        }
-    }
-}
-
-impl FromIterator<Val> for Args {
-    #[inline]
-    fn from_iter<I: IntoIterator<Item = Val>>(args: I) -> Self {
-        let mut args = args.into_iter();
-        let mut few = [const { Val::I32(0) }; Self::FEW];
-        let mut len = 0;
-        for slot in &mut few {
-            let Some(arg) = args.next() else { return Self::Few(few, len) };
-            *slot = arg;
-            len += 1;
-        }
-        match args.next() {
-            Some(fifth) => Self::Many(few.into_iter().chain([fifth]).chain(args).collect()),
-            None => Self::Few(few, len),
-        }
-    }
-}
+/// The arguments of the core call that a frame wants: kept from call to call, so that they are copied once.
+pub(crate) type Args = Vec<Val>;
 
 /// What a frame wants next.
 pub(crate) enum Advance<T> {
     Call {
+        /// With the [`Args`] that are kept beside this.
         function: Func,
-        args: Args,
         /// How many results it has: none or one.
         results: usize,
     },
@@ -145,8 +113,17 @@ pub(crate) enum Advance<T> {
 }
 
 impl<T> Advance<T> {
-    pub(crate) fn call(function: Func, args: &[Val], results: usize) -> Self {
-        Self::Call { function, args: args.iter().cloned().collect(), results }
+    /// A core call with `given`, which becomes `args`.
+    #[inline]
+    pub(crate) fn call(
+        args: &mut Args,
+        function: Func,
+        given: impl IntoIterator<Item = Val>,
+        results: usize,
+    ) -> Self {
+        args.clear();
+        args.extend(given);
+        Self::Call { function, results }
     }
 }
 
@@ -160,7 +137,7 @@ impl<T: Host> Execution<T> {
         let closure = Closure { definition: linked.definition().clone(), outer: None };
         let evaluation = Evaluation::new(store, closure, linked.items().clone(), None)?;
         let stack = alloc::vec![Frame::Evaluation(Box::new(evaluation))];
-        Ok(Self { stack, input: Input::Nothing, instance: None })
+        Ok(Self { stack, input: Input::Nothing, args: Args::new(), instance: None })
     }
 
     /// The function that the instance exports under `path`: the names of instances, then the function's. `None` if there is
@@ -216,8 +193,8 @@ impl<T: Host> Execution<T> {
     fn run_frames(&mut self, store: &mut Store<T>, task: &mut Context<'_>) -> Result<Progress, wasmi::Error> {
         while !self.stack.is_empty() {
             let mut advance = self.advance(store, task)?;
-            while let Advance::Call { function, args, results } = advance {
-                advance = self.call_core(store, function, &args, results)?;
+            while let Advance::Call { function, results } = advance {
+                advance = self.call_core(store, function, results)?;
             }
             match advance {
                 Advance::Call { .. } | Advance::Again => {}
@@ -238,6 +215,7 @@ impl<T: Host> Execution<T> {
         Ok(Progress::Done)
     }
 
+    #[inline(always)]
     fn push(&mut self, frame: Frame<T>) -> Result<(), Trap> {
         if self.stack.len() >= DEPTH_MAX {
             return Err(Trap::Limit("nested calls between components"));
@@ -249,12 +227,13 @@ impl<T: Host> Execution<T> {
     /// Advances the frame on top.
     fn advance(&mut self, store: &mut Store<T>, task: &mut Context<'_>) -> Result<Advance<T>, wasmi::Error> {
         let input = mem::replace(&mut self.input, Input::Nothing);
+        let args = &mut self.args;
         Ok(match self.stack.last_mut() {
             Some(Frame::Core(_)) => self.resume(store, input)?,
             Some(Frame::Passing(passing)) => passing.finish(store, core(input))?,
-            Some(Frame::Calling(calling)) => calling.advance(store, core(input))?,
-            Some(Frame::Hosted(hosted)) => hosted.advance(store, task, core(input))?,
-            Some(Frame::Destroying(destroying)) => destroying.advance(store)?,
+            Some(Frame::Calling(calling)) => calling.advance(store, core(input), args)?,
+            Some(Frame::Hosted(hosted)) => hosted.advance(store, task, core(input), args)?,
+            Some(Frame::Destroying(destroying)) => destroying.advance(store, args)?,
             Some(Frame::Evaluation(evaluation)) => {
                 let nested = match input {
                     Input::Instance(instance) => Some(instance),
@@ -270,7 +249,7 @@ impl<T: Host> Execution<T> {
                         // The store is not metered.
                         Err(_) => Advance::Again,
                     },
-                    Evaluated::Start(function) => Advance::call(function, &[], 0),
+                    Evaluated::Start(function) => Advance::call(args, function, [], 0),
                     Evaluated::Nested(nested) => Advance::Nested(nested),
                     Evaluated::Done(instance) => Advance::Return(Input::Instance(instance)),
                 }
@@ -285,12 +264,11 @@ impl<T: Host> Execution<T> {
         &mut self,
         store: &mut Store<T>,
         function: Func,
-        args: &Args,
         count: usize,
     ) -> Result<Advance<T>, wasmi::Error> {
         let mut results = [Val::I32(0)];
         let slots = results.get_mut(..count).ok_or(Trap::OutOfBounds)?;
-        match function.call_resumable(&mut *store, args.as_slice(), slots) {
+        match function.call_resumable(&mut *store, &self.args, slots) {
             Err(error) if error.downcast_ref::<Suspended>().is_some() => {
                 self.push(Frame::Core(Core::Direct))?;
                 self.requested(store)
@@ -355,7 +333,7 @@ impl<T: Host> Execution<T> {
         let request = store.data_mut().state_mut().request.take().ok_or(Trap::CannotLeave)?;
         let frame = match request {
             Request::Call(lowered) if lowered.passes => {
-                let (passing, call) = Passing::new(store, lowered)?;
+                let (passing, call) = Passing::new(store, lowered, &mut self.args)?;
                 self.push(Frame::Passing(passing))?;
                 return Ok(call);
             }

@@ -10,6 +10,7 @@ use crate::{
     host::{Drop, Linker},
 };
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::task::Waker;
 use hashbrown::HashMap;
 use wasmi::Func;
 
@@ -65,6 +66,8 @@ pub struct State<T> {
     pub(crate) request: Option<Request<T>>,
     /// The flat arguments of a call of another component: kept here, so that they are copied once.
     pub(crate) args: FlatValues,
+    /// The host's waker as the last host call had it: the next need not count a reference up and down.
+    pub(crate) waker: Option<Waker>,
 }
 
 impl<T> Default for State<T> {
@@ -85,6 +88,7 @@ impl<T> State<T> {
             linker: None,
             request: None,
             args: FlatValues::new(),
+            waker: None,
         }
     }
 
