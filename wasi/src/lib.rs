@@ -82,6 +82,7 @@ pub mod preview2;
 pub mod program;
 pub mod random;
 pub mod runner;
+pub mod serve;
 pub mod sockets;
 #[cfg(test)]
 mod testing;

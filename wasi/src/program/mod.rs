@@ -21,6 +21,7 @@ use crate::{
     call::{HostImport, StoreData},
     cli::Grants,
     driver::{Entries, Guest, Running, Slices},
+    http::{Exchange, RequestHead},
     limits::Limiter,
     preview1, preview2,
 };
@@ -31,7 +32,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use component::ComponentProgram;
+use component::{ComponentProgram, Entry};
 use core::fmt;
 use core_module::CoreModule;
 use refusal::Format;
@@ -63,7 +64,7 @@ impl Program {
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         let inner = match refusal::format(wasm)? {
             Format::Module => Inner::Module(ModuleProgram::new(engine, wasm)?),
-            Format::Component => Inner::Component(ComponentProgram::new(engine, wasm)?),
+            Format::Component => Inner::Component(ComponentProgram::new(engine, wasm, Entry::Run)?),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -198,10 +199,43 @@ impl Program {
             Inner::Component(program) => {
                 let state = preview2::State::new(grants);
                 let mut store = new_store(program.engine(), state, limiter.of_component());
-                let work = program.work(&mut store)?;
+                let work = program.work(&mut store, Vec::new())?;
                 Box::new(Guest::new(store, work, clock, limits, slices))
             }
         })
+    }
+}
+
+impl Program {
+    /// Compiles a component that answers HTTP requests: [`handle`](Self::handle) is what it can do.
+    pub(crate) fn handler(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
+        let program = match refusal::format(wasm)? {
+            Format::Module => return Err(Refusal::NotHandler(Vec::new())),
+            Format::Component => ComponentProgram::new(engine, wasm, Entry::Handle)?,
+        };
+        Ok(Self { inner: Arc::new(Inner::Component(program)) })
+    }
+
+    /// As [`instantiate`](Self::instantiate), for one request to a handler.
+    pub(crate) fn handle(
+        &self,
+        machine: &Machine,
+        grants: Grants,
+        limits: &Limits,
+        slices: Slices,
+        head: RequestHead,
+        exchange: &Exchange,
+    ) -> Result<Box<dyn Running>, StartError> {
+        let Inner::Component(program) = &*self.inner else {
+            return Err(StartError::Instantiation("a module has no handler".to_string()));
+        };
+        let limiter = Limiter::new(limits).with_memories(machine.memories.clone()).of_component();
+        let mut state = preview2::State::new(grants);
+        let args = state.incoming(head, exchange);
+        let args = args.map_err(|trap| StartError::Instantiation(trap.to_string()))?;
+        let mut store = new_store(program.engine(), state, limiter);
+        let work = program.work(&mut store, args)?;
+        Ok(Box::new(Guest::new(store, work, machine.clock.clone(), limits, slices)))
     }
 }
 

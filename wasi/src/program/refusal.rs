@@ -54,6 +54,8 @@ pub enum Refusal {
     ComponentImport(String),
     /// A component that does not export `wasi:cli/run`: what it exports.
     NotCommand(Vec<String>),
+    /// A component that does not export `wasi:http/incoming-handler`: what it exports.
+    NotHandler(Vec<String>),
     /// It imports WASI functions that exchange data through its memory, but exports none of that name and type.
     NoMemory,
 }
@@ -97,6 +99,11 @@ impl fmt::Display for Refusal {
             ),
             Self::ComponentImport(why) => f.write_str(why),
             Self::NotCommand(exports) => not_command(f, exports),
+            Self::NotHandler(exports) if exports.iter().any(|export| export.starts_with("wasi:cli/run@")) => f
+                .write_str("a command, not a component that answers HTTP requests (wasi:http/incoming-handler): run it"),
+            Self::NotHandler(_) => f.write_str(
+                "not a component that answers HTTP requests: it does not export wasi:http/incoming-handler of 0.2",
+            ),
             Self::StartType(name) => {
                 write!(f, "{name} is not a function without parameters and results, so it cannot be run")
             }

@@ -23,6 +23,11 @@ pub struct Run {
 }
 
 impl Run {
+    /// A guest of `program`.
+    pub(crate) fn new(guest: Box<dyn Running>, program: &Program) -> Self {
+        Self { guest, _program: program.clone() }
+    }
+
     /// The fuel that it has used so far: about one for each instruction, and the same each time for the same
     /// program, input and machine.
     pub fn fuel_used(&self) -> u64 {
@@ -63,7 +68,7 @@ impl Program {
         let limits = command.limits;
         let slices = command.slices;
         let grants = command.grants(machine)?;
-        Ok(Run { guest: self.instantiate(machine, grants, &limits, slices)?, _program: self.clone() })
+        Ok(Run::new(self.instantiate(machine, grants, &limits, slices)?, self))
     }
 
     /// Runs the program to its end and keeps what it writes, in place of the command's own stdout and stderr.

@@ -24,8 +24,11 @@ use super::{
     table::Resource,
 };
 use crate::http;
-use alloc::string::{String, ToString};
-use component::{Own, Trap};
+use alloc::{
+    string::{String, ToString},
+    vec::Vec,
+};
+use component::{Lower, Own, Trap, Value};
 
 component::variant! {
     /// A method.
@@ -139,18 +142,17 @@ impl State {
         self.table.insert(resource).map(Own::new).map_err(refused)
     }
 
-    /// A request for this guest to handle, and what it answers by, as their representations.
+    /// A request for this guest to handle, and what it answers by: the arguments of its `handle`.
     ///
     /// # Errors
     /// [`Trap`] when there is no room for them.
-    #[allow(dead_code, reason = "of the server, which comes next")]
     pub(crate) fn incoming(
         &mut self,
         head: http::RequestHead,
         exchange: &http::Exchange,
-    ) -> Result<(u32, u32), Trap> {
+    ) -> Result<Vec<Value>, Trap> {
         let request = self.give(IncomingRequest::new(head, exchange.incoming_body()))?;
         let out = self.give(ResponseOutparam::new(exchange.clone()))?;
-        Ok((request.rep, out.rep))
+        Ok(Vec::from([request.lower(), out.lower()]))
     }
 }

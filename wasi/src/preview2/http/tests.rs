@@ -431,8 +431,9 @@ fn handled(
     let exchange = http::Exchange::server(transport, Limits::default(), guest.clock.clone());
     peer.send(wire);
     let Poll::Ready(Ok(Some(head))) = exchange.poll_request(&mut noop()) else { panic!("no request") };
-    let (request, out) = guest.data.state.incoming(head, &exchange).unwrap();
-    (exchange, peer, Own::new(request), Own::new(out))
+    let args = guest.data.state.incoming(head, &exchange).unwrap();
+    let [component::Value::Own(request), component::Value::Own(out)] = args[..] else { panic!("no handles") };
+    (exchange, peer, Own::new(request.rep), Own::new(out.rep))
 }
 
 #[test]

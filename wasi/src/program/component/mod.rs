@@ -13,12 +13,7 @@ use crate::{
     heap,
     preview2::State,
 };
-use alloc::{
-    boxed::Box,
-    string::{String, ToString},
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{boxed::Box, format, string::ToString, sync::Arc, vec::Vec};
 use component::{
     Component, Execution, Linked, LoadError, Progress, Value, abi::LIFT_BUDGET, modules::Resolve,
 };
@@ -28,17 +23,37 @@ use wasmi::{Func, Instance, Module, Store, errors::HostError};
 /// What the store of a component has as data.
 type Data = StoreData<State>;
 
-/// A component that can be run as a command.
+/// A component that can be run, as what its entry says.
 pub(super) struct ComponentProgram {
     engine: wasmi::Engine,
     linked: Linked<Data>,
-    /// The export that is `wasi:cli/run`, with its version.
-    run: Box<str>,
+    /// The instance that has the entry's function, with its version.
+    instance: Box<str>,
+    entry: Entry,
+}
+
+/// What is called of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A command's `run`.
+    Run,
+    /// An HTTP handler's `handle`.
+    Handle,
+}
+
+impl Entry {
+    /// What the name of the instance begins with, and the function's name.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Run => ("wasi:cli/run@0.2.", "run"),
+            Self::Handle => ("wasi:http/incoming-handler@0.2.", "handle"),
+        }
+    }
 }
 
 impl ComponentProgram {
     /// Compiles a component and links it.
-    pub(super) fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
+    pub(super) fn new(engine: &Engine, wasm: &[u8], entry: Entry) -> Result<Self, Refusal> {
         let bytes = wasm.len().saturating_mul(2);
         heap::check_for(bytes).map_err(|_| Refusal::Memory(bytes))?;
         // The fewer features its engine has, the tighter are the bounds on what its modules take.
@@ -52,25 +67,27 @@ impl ComponentProgram {
             loaded => loaded,
         });
         let (component, instance) = loaded.map_err(refuse)?;
-        let run = component.exports().find(|export| export.starts_with("wasi:cli/run@0.2."));
-        let run = match run {
-            Some(run) => run.into(),
-            None => return Err(Refusal::NotCommand(component.exports().map(ToString::to_string).collect())),
+        let exported = component.exports().find(|export| export.starts_with(entry.names().0));
+        let exports = || component.exports().map(ToString::to_string).collect();
+        let exported = match (exported, entry) {
+            (Some(exported), _) => exported.into(),
+            (None, Entry::Run) => return Err(Refusal::NotCommand(exports())),
+            (None, Entry::Handle) => return Err(Refusal::NotHandler(exports())),
         };
         let linked = Linked::new(engine.preview2(), &component)
             .map_err(|error| Refusal::ComponentImport(error.to_string()))?;
-        Ok(Self { engine: instance, linked, run })
+        Ok(Self { engine: instance, linked, instance: exported, entry })
     }
 
     pub(super) fn engine(&self) -> &wasmi::Engine {
         &self.engine
     }
 
-    /// What a run of it does.
-    pub(super) fn work(&self, store: &mut Store<Data>) -> Result<Execute, StartError> {
+    /// What a run of it does, with these arguments of its entry.
+    pub(super) fn work(&self, store: &mut Store<Data>, args: Vec<Value>) -> Result<Execute, StartError> {
         let execution = Execution::instantiate(store, &self.linked)
             .map_err(|error| StartError::Instantiation(error.to_string()))?;
-        Ok(Execute { execution, run: Some(self.run.clone()) })
+        Ok(Execute { execution, call: Some((self.instance.clone(), self.entry.names().1, args)) })
     }
 }
 
@@ -137,8 +154,8 @@ impl component::CoreModule<Data> for CoreModule {
 /// The work of a component: instantiated, then run.
 pub(super) struct Execute {
     execution: Execution<Data>,
-    /// What is still to be called, by the name of the instance that has it.
-    run: Option<Box<str>>,
+    /// What is still to be called: by the name of the instance that has it and its own, and with what.
+    call: Option<(Box<str>, &'static str, Vec<Value>)>,
 }
 
 impl Work<State> for Execute {
@@ -149,14 +166,14 @@ impl Work<State> for Execute {
                 Progress::Waiting => return Ok(Ran::Waits),
                 Progress::Done => {}
             }
-            let Some(instance) = self.run.take() else {
+            let Some((instance, name, args)) = self.call.take() else {
                 let failed = matches!(self.execution.take_result(), Some(Value::Result(Err(_))));
                 return Ok(Ran::Ended(u32::from(failed)));
             };
-            let function = self.execution.function(&[&instance, "run"]);
-            let function = function
-                .ok_or_else(|| wasmi::Error::new(String::from("wasi:cli/run has no function \"run\"")))?;
-            self.execution.call(store, &function, Vec::new())?;
+            let function = self.execution.function(&[&instance, name]);
+            let function =
+                function.ok_or_else(|| wasmi::Error::new(format!("{instance} has no function {name:?}")))?;
+            self.execution.call(store, &function, args)?;
         }
     }
 }
