@@ -89,5 +89,6 @@ fn an_image_boots_without_sisal() {
         Command::new("timeout").args(["120", "sh", "-c", &line]).stdin(Stdio::null()).output().unwrap();
     assert_passed(&output);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(fs::read_to_string(image.join("status")).unwrap(), "ready 2\nstdin\nexit 0\n");
+    let status = format!("ready {}\nstdin\nexit 0\n", manifest::FORMAT_VERSION);
+    assert_eq!(fs::read_to_string(image.join("status")).unwrap(), status);
 }

@@ -8,12 +8,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use manifest::FORMAT_VERSION;
 use tempfile::TempDir;
 
 /// Generous: it is reached only if something is broken.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Sets the variables `stdin`, `stdout`, `stderr`, `status` and `log` to the numbers of the machine's sockets.
+/// Sets the variables `stdin`, `stdout`, `stderr`, `status` and `log` to the numbers of the machine's sockets. The function `ready` says a kernel's
+/// first word.
 const SOCKETS: &str = r#"#!/usr/bin/env bash
 for argument; do
     case $argument in socket,id=*,fd=*)
@@ -40,7 +42,8 @@ fn run(script: &str) -> Run {
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
-    install.stdin.take().unwrap().write_all(format!("{SOCKETS}{script}").as_bytes()).unwrap();
+    let ready = format!("ready() {{ echo 'ready {FORMAT_VERSION}' >&$status; }}\n");
+    install.stdin.take().unwrap().write_all(format!("{SOCKETS}{ready}{script}").as_bytes()).unwrap();
     assert!(install.wait().unwrap().success());
     let mut command = Command::new(env!("CARGO_BIN_EXE_sisal"));
     command.args(["run", "--accel", "tcg"]).env("SISAL_QEMU", &qemu);
@@ -78,14 +81,15 @@ fn end(child: &mut Child) -> Option<i32> {
 
 #[test]
 fn the_program_s_end_is_sisal_s() {
-    assert_eq!(says("echo 'ready 2' >&$status; echo 'exit 0' >&$status"), (String::new(), Some(0)));
-    assert_eq!(says("echo 'ready 2' >&$status; echo 'exit 42' >&$status"), (String::new(), Some(42)));
+    assert_eq!(says("ready; echo 'exit 0' >&$status"), (String::new(), Some(0)));
+    assert_eq!(says("ready; echo 'exit 42' >&$status"), (String::new(), Some(42)));
     for (line, message, code) in [
         (r"trap one\ntwo", "sisal: tour: one\ntwo\n", 134),
         ("limit too long", "sisal: tour: too long\n", 137),
+        ("missing not there", "sisal: tour: not there\n", 127),
         ("error not wasm", "sisal: tour: not wasm\n", 126),
     ] {
-        let script = format!("echo 'ready 2' >&$status; echo '{line}' >&$status; exit 33");
+        let script = format!("ready; echo '{line}' >&$status; exit 33");
         assert_eq!(says(&script), (message.into(), Some(code)));
     }
 }
@@ -95,7 +99,7 @@ fn the_streams_are_the_program_s() {
     let bytes: Vec<u8> =
         (0..20_000_000u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut run = run(
-        "echo 'ready 2' >&$status; echo error >&$stderr; echo stdin >&$status; cat <&$stdin >&$stdout; echo 'exit 3' >&$status",
+        "ready; echo error >&$stderr; echo stdin >&$status; cat <&$stdin >&$stdout; echo 'exit 3' >&$status",
     );
     let mut child = run.command.stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
@@ -113,7 +117,7 @@ fn input_that_the_program_does_not_ask_for_is_left_alone() {
     let (mut reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"for others").unwrap();
     drop(writer);
-    let mut run = run("echo 'ready 2' >&$status; echo 'exit 0' >&$status");
+    let mut run = run("ready; echo 'exit 0' >&$status");
     run.command.stdin(reader.try_clone().unwrap());
     assert_eq!(run.output().status.code(), Some(0));
     let mut left = String::new();
@@ -133,7 +137,7 @@ fn nothing_waits_for_more_input() {
 #[test]
 fn a_reader_that_is_gone_is_gone_for_the_program() {
     // `yes` ends when it cannot write.
-    let mut run = run("echo 'ready 2' >&$status; yes >&$stdout; echo 'exit 5' >&$status");
+    let mut run = run("ready; yes >&$stdout; echo 'exit 5' >&$status");
     let mut child = run.command.spawn().unwrap();
     child.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
     assert_eq!(end(&mut child), Some(5));
@@ -144,7 +148,7 @@ fn a_reader_that_is_gone_is_gone_for_the_program() {
 
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
-    let mut run = run("echo 'ready 2' >&$status; echo x >&$stdout; echo 'exit 0' >&$status");
+    let mut run = run("ready; echo x >&$stdout; echo 'exit 0' >&$status");
     run.command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let output = run.output();
     assert_eq!(output.status.code(), Some(125));
