@@ -22,8 +22,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    /// As many as the input says, and who do as it says.
-    pub fn new(machine: &Machine, input: &mut Unstructured<'_>) -> Self {
+    /// These, and a socket for whom they want.
+    pub fn new(machine: &Machine, clients: Vec<Client>) -> Self {
         let configuration = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: vec![] };
         let network = Network::new(Loopback, &configuration, machine).expect("a network");
         let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
@@ -31,13 +31,7 @@ impl Clients {
         let listener = access.tcp(Family::Ipv4).expect("a socket");
         listener.bind("127.0.0.1:80".parse().expect("an address")).expect("an address that is free");
         listener.listen().expect("a socket that listens");
-        let count = input.int_in_range(0..=3).unwrap_or(0);
-        let clients = (0..count).map(|_| {
-            let client = Client {
-                // As many as fit the buffers, and more.
-                sends: [0, 1, 20, 300_000][input.choose_index(4).unwrap_or(0)],
-                ending: input.int_in_range(0..=4).unwrap_or(0),
-            };
+        let clients = clients.into_iter().map(|client| {
             let talk: Pin<Box<dyn Future<Output = Result<()>>>> = Box::pin(client.talk(access.clone()));
             talk
         });
@@ -66,12 +60,23 @@ impl Clients {
 }
 
 /// What a client does.
-struct Client {
+pub struct Client {
     sends: usize,
     ending: u8,
 }
 
 impl Client {
+    /// As many as the input says, and who do as it says.
+    pub fn some(input: &mut Unstructured<'_>) -> Vec<Self> {
+        let count = input.int_in_range(0..=3).unwrap_or(0);
+        let clients = (0..count).map(|_| Self {
+            // As many as fit the buffers, and more.
+            sends: [0, 1, 20, 300_000][input.choose_index(4).unwrap_or(0)],
+            ending: input.int_in_range(0..=4).unwrap_or(0),
+        });
+        clients.collect()
+    }
+
     async fn talk(self, access: Access) -> Result<()> {
         let socket = access.tcp(Family::Ipv4)?;
         socket.connect("127.0.0.1:80".parse().map_err(|_| wasi::Error::Invalid)?)?;

@@ -10,7 +10,7 @@
 use super::{
     filesystem::remove_all,
     machine::{StepClock, machine, run as run_guest},
-    network::Clients,
+    network::{Client, Clients},
 };
 use arbitrary::{Result, Unstructured};
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
@@ -219,6 +219,8 @@ const PATH_LIST: [&str; 24] = [
 pub fn run(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let start = Start { listens: input.ratio(1, 2).unwrap_or(false) };
+    // Before the program, which takes what there is.
+    let clients = start.listens.then(|| Client::some(&mut input));
     let wasm = program(&mut input, start).expect("what the input does not say is 0");
     let program = match Program::new(&Engine::new(), &wasm) {
         Ok(program) => program,
@@ -255,7 +257,7 @@ pub fn run(data: &[u8]) {
         command = command.slice_fuel(100);
     }
     let machine = machine(clock.clone());
-    let clients = start.listens.then(|| Clients::new(&machine, &mut input));
+    let clients = clients.map(|clients| Clients::new(&machine, clients));
     if let Some(clients) = &clients {
         command = command.listener(clients.listener());
     }
