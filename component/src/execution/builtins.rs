@@ -125,6 +125,10 @@ fn enter<T: Host>(
     }
     match &*lowered.function {
         Function::Lifted(_) => {
+            if let Some(passing) = lowered.passing {
+                passing.enter(caller.data_mut().state_mut(), &lowered.ty, args)?;
+                return Err(suspend(&mut caller, Request::Pass(passing)));
+            }
             caller.data_mut().state_mut().args.set(args)?;
             Err(suspend(&mut caller, Request::Call(lowered.clone())))
         }

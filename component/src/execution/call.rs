@@ -13,6 +13,7 @@ use crate::{
     handles::ResourceId,
     host::{Call, Host, Repeat},
     types::{CoreType, FunctionType, Type},
+    value::Scalar,
 };
 use alloc::{sync::Arc, vec::Vec};
 use core::task::{Context, Poll};
@@ -41,8 +42,8 @@ pub(crate) struct Lowered<T> {
     pub ty: Arc<FunctionType>,
     /// Who calls it.
     pub side: Side,
-    /// Whether its calls can be [passed on](Passing).
-    pub passes: bool,
+    /// If its calls can be passed on: how.
+    pub passing: Option<Passing>,
 }
 
 /// One side of a call: the instance whose values are lifted or lowered.
@@ -54,13 +55,8 @@ pub(crate) struct Side {
 
 impl<T> Lowered<T> {
     pub(crate) fn new(function: Arc<Function<T>>, ty: Arc<FunctionType>, side: Side) -> Self {
-        let passes = match &*function {
-            Function::Lifted(lifted) => {
-                lifted.side.options.post_return.is_none() && lifted.ty == ty && ty.only_scalars()
-            }
-            Function::Host(_) => false,
-        };
-        Self { function, ty, side, passes }
+        let passing = Passing::new(&function, &ty, &side);
+        Self { function, ty, side, passing }
     }
 
     /// Begins to lower a result for the caller, who has `memory` bytes of memory and has called with `args`.
@@ -423,44 +419,62 @@ impl Lifted {
 
 /// A call of another component with nothing but scalars: no memory, no handles, no `post-return`, so all that there is to do
 /// is to pass the flat values on.
-pub(crate) struct Passing<T>(Arc<Lowered<T>>);
+#[derive(Clone, Copy)]
+pub(crate) struct Passing {
+    function: Func,
+    caller: InstanceIndex,
+    callee: InstanceIndex,
+    result: Option<(Scalar, CoreType)>,
+}
 
-impl<T: Host> Passing<T> {
-    /// Begins a call that [can be](Lowered::passes) passed on, with the arguments that the guest has given.
+impl Passing {
+    fn new<T>(function: &Function<T>, ty: &Arc<FunctionType>, caller: &Side) -> Option<Self> {
+        let Function::Lifted(lifted) = function else { return None };
+        let passes = lifted.side.options.post_return.is_none() && lifted.ty == *ty && ty.only_scalars();
+        passes.then(|| Self {
+            function: lifted.function,
+            caller: caller.instance,
+            callee: lifted.side.instance,
+            result: ty.result().and_then(Type::scalar).zip(ty.lifted().results.as_slice().first().copied()),
+        })
+    }
+
+    /// Enters the other component, with the arguments that the guest has given for the parameters of `ty`.
     #[inline]
-    pub(crate) fn new(
-        store: &mut Store<T>,
-        lowered: Arc<Lowered<T>>,
-        args: &mut Args,
-    ) -> Result<(Self, Advance<T>), Trap> {
-        let Function::Lifted(lifted) = &*lowered.function else { return Err(Trap::CannotEnter) };
-        let state = store.data_mut().state_mut();
-        for (bits, (_, ty)) in state.args.iter_mut().zip(lowered.ty.params()) {
-            *bits = normal(*bits, ty)?;
+    pub(crate) fn enter<T>(
+        &self,
+        state: &mut State<T>,
+        ty: &FunctionType,
+        args: &[Flat],
+    ) -> Result<(), Trap> {
+        state.passed.clear();
+        let types = ty.params().iter().zip(ty.lifted().params.as_slice());
+        for (bits, ((_, ty), core)) in args.iter().zip(types) {
+            let bits = ty.scalar().and_then(|scalar| scalar.normal(*bits)).ok_or(Trap::InvalidChar)?;
+            state.passed.push(core_value(bits, *core));
         }
-        state.enter_call(lifted.side.instance, Some(lowered.side.instance))?;
-        let call = lifted.call(&state.args, args);
-        Ok((Self(lowered), call))
+        state.enter_call(self.callee, Some(self.caller))
+    }
+
+    /// The core call.
+    #[inline]
+    pub(crate) fn call<T>(&self) -> Advance<T> {
+        Advance::Call { function: self.function, results: usize::from(self.result.is_some()) }
     }
 
     /// Ends it with what the core function has returned.
     #[inline]
-    pub(crate) fn finish(&self, store: &mut Store<T>, returned: Option<Val>) -> Result<Advance<T>, Trap> {
-        let Self(lowered) = self;
-        let Function::Lifted(lifted) = &*lowered.function else { return Err(Trap::CannotEnter) };
-        let result = match (&returned, lowered.ty.result()) {
-            (Some(value), Some(ty)) => Some(normal(flat_value(value), ty)?),
+    pub(crate) fn finish<T>(&self, state: &mut State<T>, returned: Option<Val>) -> Result<Advance<T>, Trap> {
+        let result = match (returned, self.result) {
+            (Some(value), Some((scalar, core))) => {
+                let bits = scalar.normal(flat_value(&value)).ok_or(Trap::InvalidChar)?;
+                Some(core_value(bits, core))
+            }
             _ => None,
         };
-        store.data_mut().state_mut().leave(lifted.side.instance, Some(lowered.side.instance))?;
-        Ok(Advance::Return(Input::Core(lowered.core_result(result.as_slice()))))
+        state.leave(self.callee, Some(self.caller))?;
+        Ok(Advance::Return(Input::Core(result)))
     }
-}
-
-/// The bits that a scalar is lowered to when these bits are lifted.
-#[inline]
-fn normal(bits: Flat, ty: &Type) -> Result<Flat, Trap> {
-    ty.scalar().and_then(|scalar| scalar.normal(bits)).ok_or(Trap::InvalidChar)
 }
 
 /// A call of the host that waits, or whose result needs memory of the guest.

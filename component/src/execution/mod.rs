@@ -77,7 +77,7 @@ pub(crate) enum Input<T> {
 enum Frame<T> {
     Evaluation(Box<Evaluation<T>>),
     Calling(Box<Calling<T>>),
-    Passing(Passing<T>),
+    Passing(Passing),
     Hosted(Box<Hosted<T>>),
     Destroying(Destroying),
     Core(Core),
@@ -230,7 +230,7 @@ impl<T: Host> Execution<T> {
         let args = &mut self.args;
         Ok(match self.stack.last_mut() {
             Some(Frame::Core(_)) => self.resume(store, input)?,
-            Some(Frame::Passing(passing)) => passing.finish(store, core(input))?,
+            Some(Frame::Passing(passing)) => passing.finish(store.data_mut().state_mut(), core(input))?,
             Some(Frame::Calling(calling)) => calling.advance(store, core(input), args)?,
             Some(Frame::Hosted(hosted)) => hosted.advance(store, task, core(input), args)?,
             Some(Frame::Destroying(destroying)) => destroying.advance(store, args)?,
@@ -332,10 +332,10 @@ impl<T: Host> Execution<T> {
     fn requested(&mut self, store: &mut Store<T>) -> Result<Advance<T>, wasmi::Error> {
         let request = store.data_mut().state_mut().request.take().ok_or(Trap::CannotLeave)?;
         let frame = match request {
-            Request::Call(lowered) if lowered.passes => {
-                let (passing, call) = Passing::new(store, lowered, &mut self.args)?;
+            Request::Pass(passing) => {
+                mem::swap(&mut self.args, &mut store.data_mut().state_mut().passed);
                 self.push(Frame::Passing(passing))?;
-                return Ok(call);
+                return Ok(passing.call());
             }
             Request::Call(lowered) => {
                 let args = store.data().state().args.clone();

@@ -1,7 +1,10 @@
 //! What the component model keeps of a run, in the data of its store: instances with their handles, resource types, and
 //! what the guest has asked for when it was unwound.
 
-use super::call::{Hosted, Lowered};
+use super::{
+    Args,
+    call::{Hosted, Lowered, Passing},
+};
 use crate::{
     Trap,
     abi::FlatValues,
@@ -46,6 +49,8 @@ pub(crate) enum ResourceKind {
 
 /// Why the guest was unwound, and what is to be done before it goes on.
 pub(crate) enum Request<T> {
+    /// It calls another component and has entered it; the [arguments](State::passed) are kept beside this.
+    Pass(Passing),
     /// It calls another component, with the [arguments](State::args) that are kept beside this.
     Call(Arc<Lowered<T>>),
     /// It calls the host, which is not ready, or gets a result of the host's for which it has to allocate.
@@ -66,6 +71,8 @@ pub struct State<T> {
     pub(crate) request: Option<Request<T>>,
     /// The flat arguments of a call of another component: kept here, so that they are copied once.
     pub(crate) args: FlatValues,
+    /// The arguments of a call that is passed on.
+    pub(crate) passed: Args,
     /// The host's waker as the last host call had it: the next need not count a reference up and down.
     pub(crate) waker: Option<Waker>,
 }
@@ -88,6 +95,7 @@ impl<T> State<T> {
             linker: None,
             request: None,
             args: FlatValues::new(),
+            passed: Args::new(),
             waker: None,
         }
     }
