@@ -184,6 +184,14 @@ pub fn traffic(wasi: Wasi) -> Result<PathBuf, String> {
 }
 
 /// Builds the workspace in `directory`; gives where its programs are.
+/// The component that answers HTTP requests.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn http() -> Result<PathBuf, String> {
+    Ok(cargo_build("guests/http", Wasi::Preview2)?.join("http.wasm"))
+}
+
 fn cargo_build(directory: &str, wasi: Wasi) -> Result<PathBuf, String> {
     let directory = sources().join(directory);
     let target = output()?.join(directory.file_name().unwrap_or_default());
