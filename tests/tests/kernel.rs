@@ -318,7 +318,7 @@ fn guest_trial(machine: &Arc<Lazy>, name: &'static str, ending: &Ending) -> Tria
             Status::Trap(message) => End::Trap(message),
             Status::Limit(message) => End::Limit(message),
             Status::Missing(message) | Status::Error(message) => End::Refused(message),
-            Status::Ready(_) | Status::Stdin => return Err(format!("no end: {line}")),
+            Status::Ready(_) | Status::Stdin | Status::Serving => return Err(format!("no end: {line}")),
         };
         if end.matches(&ending) {
             Ok(())

@@ -62,6 +62,8 @@ pub struct Settings {
     pub timings: bool,
     /// The program's time limit, which the kernel enforces; `None` too where it begins later than the machine.
     pub timeout: Option<Duration>,
+    /// What to say when requests are heard.
+    pub serving: Option<String>,
 }
 
 /// An empty file that is only in memory.
@@ -134,7 +136,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         }
     });
 
-    let end = listen(&events, settings.timeout, stdin);
+    let end = listen(&events, settings.timeout, settings.serving.as_deref(), stdin);
     if end.is_err() {
         qemu.end();
     }
@@ -192,6 +194,7 @@ enum Fault {
 fn listen(
     events: &Receiver<Event>,
     timeout: Option<Duration>,
+    serving: Option<&str>,
     stdin: UnixStream,
 ) -> Result<Option<Status>, Fault> {
     let mut stdin = Some(stdin);
@@ -215,6 +218,11 @@ fn listen(
             Ok(Event::Status(Ok(Status::Stdin))) => {
                 if let Some(stdin) = stdin.take() {
                     relay::send_stdin(stdin).map_err(Fault::Stdin)?;
+                }
+            }
+            Ok(Event::Status(Ok(Status::Serving))) => {
+                if let Some(message) = serving {
+                    let _ = writeln!(io::stderr(), "sisal: {message}");
                 }
             }
             Ok(Event::Status(Ok(status))) => {

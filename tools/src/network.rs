@@ -185,6 +185,21 @@ pub struct UserNetwork {
 }
 
 impl NetworkOptions {
+    /// Listens where servers do, unless it is said where.
+    pub fn listen_by_default(&mut self) {
+        if self.opened.listen.is_empty() {
+            let host = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080);
+            self.opened.listen.push(Listen { host, guest_port: 80 });
+        }
+    }
+
+    /// Where this computer listens, for a person.
+    pub fn addresses(&self) -> String {
+        let urls: Vec<_> =
+            self.opened.listen.iter().map(|listen| format!("http://{}/", listen.host)).collect();
+        format!("serving {}", urls.join(" and "))
+    }
+
     /// What the kernel is told; `None` if there is no network. A machine that is to `download` the program has one in any case.
     ///
     /// # Errors
@@ -361,6 +376,18 @@ mod tests {
             assert_eq!(narrow.manifest(false).unwrap().unwrap().connect, Some(vec!["a.example:443".into()]));
             assert!(narrow.user_network(false).unwrap().outgoing);
         }
+    }
+
+    #[test]
+    fn a_server_listens_where_it_is_said_or_at_8080() {
+        let mut server = options(false, &[], &[], None);
+        server.listen_by_default();
+        assert_eq!(server.addresses(), "serving http://127.0.0.1:8080/");
+        assert_eq!(server.manifest(false).unwrap().unwrap().listen, [80]);
+        let mut server = options(false, &[], &["0.0.0.0:81", "82:83"], None);
+        server.listen_by_default();
+        assert_eq!(server.addresses(), "serving http://0.0.0.0:81/ and http://127.0.0.1:82/");
+        assert_eq!(server.manifest(false).unwrap().unwrap().listen, [81, 83]);
     }
 
     #[test]

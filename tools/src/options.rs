@@ -26,6 +26,8 @@ pub struct Options {
 pub enum Command {
     /// Run a program in a machine of its own
     Run(Run),
+    /// Serve HTTP with a program, in a machine of its own
+    Serve(Serve),
     /// Make a bootable set of files that runs a program without `sisal`
     Image(Image),
 }
@@ -62,6 +64,30 @@ pub struct Run {
     pub machine: MachineOptions,
     /// The program and its arguments; without a program, a tour of what Sisal does
     #[arg(value_name = "PROGRAM.wasm", trailing_var_arg = true, value_hint = ValueHint::FilePath)]
+    pub program: Vec<String>,
+}
+
+/// `sisal serve`
+#[derive(Args)]
+#[command(
+    override_usage = "sisal serve [OPTIONS] PROGRAM.wasm [ARGS]...",
+    after_help = "\
+PROGRAM.wasm is a component that exports wasi:http/incoming-handler of WASI 0.2. Each request is handled by an instance of
+its own. --listen is 127.0.0.1:8080:80 unless it is given; --timeout (60s unless it is given) and --memory are for each request. Ctrl-C
+ends the server."
+)]
+pub struct Serve {
+    /// What the program is given.
+    #[command(flatten)]
+    pub given: Given,
+    /// Create an empty directory in memory for the program, which its instances share (repeatable)
+    #[arg(long, value_name = "GUEST")]
+    pub tmpfs: Vec<String>,
+    /// The machine that runs it.
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    /// The program and its arguments
+    #[arg(value_name = "PROGRAM.wasm", trailing_var_arg = true, required = true, value_hint = ValueHint::FilePath)]
     pub program: Vec<String>,
 }
 
@@ -313,7 +339,7 @@ mod tests {
     fn run(line: &[&str]) -> Run {
         match parse(line) {
             Ok(Command::Run(run)) => run,
-            Ok(Command::Image(_)) => panic!("{line:?} is an image"),
+            Ok(_) => panic!("{line:?} is something else"),
             Err(error) => panic!("{line:?}: {error}"),
         }
     }

@@ -3,8 +3,10 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use manifest::{Source, Status, Terminals};
+use log::LevelFilter;
+use manifest::{Kind, Source, Status, Terminals};
 
 use crate::accel;
 use crate::archive;
@@ -12,9 +14,12 @@ use crate::error::Error;
 use crate::kernel::kernel;
 use crate::machine::{self, Settings};
 use crate::network::UserNetwork;
-use crate::options::Run;
+use crate::options::{Run, Serve};
 use crate::program::{self, Program};
 use crate::qemu::{Share, most_shares};
+
+/// How long a request may take if nobody says so.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
 
 /// Runs a program, and returns the exit code that tells how it ended.
 ///
@@ -22,6 +27,24 @@ use crate::qemu::{Share, most_shares};
 ///
 /// It could not be run.
 pub fn run(options: &Run) -> Result<ExitCode, Error> {
+    start(options, Kind::Command)
+}
+
+/// Serves HTTP requests with a program, until it is interrupted.
+///
+/// # Errors
+///
+/// It cannot be served.
+pub fn serve(options: Serve) -> Result<ExitCode, Error> {
+    let Serve { mut given, tmpfs, machine, program } = options;
+    given.network.listen_by_default();
+    given.timeout.get_or_insert(REQUEST_TIME);
+    // Why requests fail.
+    given.log.get_or_insert(LevelFilter::Warn);
+    start(&Run { given, tmpfs, machine, program }, Kind::HttpHandler)
+}
+
+fn start(options: &Run, kind: Kind) -> Result<ExitCode, Error> {
     let Run { given, tmpfs, machine, program } = options;
     let accel = accel::pick(machine.accel)?;
     let (program, built_in) = match program.split_first() {
@@ -31,6 +54,7 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
     let mut manifest = program::manifest(&program, given)?;
     let network = given.network.user_network(manifest.download.is_some());
     network.iter().try_for_each(UserNetwork::check)?;
+    manifest.kind = kind;
     let most = most_shares(machine.machine, network.as_ref());
     if given.dirs.len() > most {
         return Err(Error::TooManyDirs { most, machine: machine.machine });
@@ -63,8 +87,9 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
         network,
         log: given.log,
         timings: given.timings,
-        // It begins when the program is there.
-        timeout: given.timeout.filter(|_| manifest.download.is_none()),
+        // For a program that is not there yet it begins later; for a server, with each request.
+        timeout: given.timeout.filter(|_| manifest.download.is_none() && kind == Kind::Command),
+        serving: Some(given.network.addresses()).filter(|_| kind == Kind::HttpHandler),
     };
     let name = manifest.args.first().map_or("program", String::as_str);
     Ok(report(name, machine::run(settings)?))
@@ -92,7 +117,9 @@ fn report(name: &str, status: Status) -> ExitCode {
         Status::Missing(message) => (message, 127),
         Status::Error(message) => (message, 126),
         // The machine is not over with it.
-        Status::Ready(_) | Status::Stdin => ("the kernel did not say how it ended".into(), 125),
+        Status::Ready(_) | Status::Stdin | Status::Serving => {
+            ("the kernel did not say how it ended".into(), 125)
+        }
     };
     eprintln!("sisal: {name}: {message}");
     code.into()

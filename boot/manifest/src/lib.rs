@@ -15,7 +15,7 @@ mod manifest;
 mod status;
 
 pub use manifest::{
-    Address, Download, Error, FORMAT_VERSION, Limits, Manifest, Mount, Network, Source, Terminals,
+    Address, Download, Error, FORMAT_VERSION, Kind, Limits, Manifest, Mount, Network, Source, Terminals,
 };
 pub use status::{ParseStatusError, Status};
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
 /// or a tool built before the change would misread.
-pub const FORMAT_VERSION: u32 = 4;
+pub const FORMAT_VERSION: u32 = 5;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub const FORMAT_VERSION: u32 = 4;
 pub struct Manifest {
     /// [`FORMAT_VERSION`] of the writer.
     version: u32,
+    /// What the program is.
+    pub kind: Kind,
     /// Where the program is to be had, if it is not in the archive. It takes a [`network`](Self::network).
     pub download: Option<Download>,
     /// The program's arguments; the first is its own name (`argv[0]`).
@@ -29,6 +31,17 @@ pub struct Manifest {
     pub limits: Limits,
     /// Which of the program's standard streams lead to a person.
     pub terminals: Terminals,
+}
+
+/// What a program is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Kind {
+    /// A command, which runs once.
+    #[default]
+    Command,
+    /// A handler of HTTP requests, of which an instance runs for each. It is served on all ports of its network.
+    HttpHandler,
 }
 
 /// Which of a program's standard streams are terminals: what `isatty` answers.
@@ -139,10 +152,11 @@ pub enum Error {
 }
 
 impl Manifest {
-    /// A program with these arguments and nothing else: no environment, no directories, no network, no limits, no terminals.
+    /// A command with these arguments and nothing else: no environment, no directories, no network, no limits, no terminals.
     pub fn new(args: Vec<String>) -> Self {
         Self {
             version: FORMAT_VERSION,
+            kind: Kind::Command,
             download: None,
             args,
             env: Vec::new(),
@@ -211,6 +225,7 @@ mod tests {
 
     fn full() -> Manifest {
         Manifest {
+            kind: Kind::HttpHandler,
             download: Some(Download { url: "https://example.org/p.wasm".into(), sha256: Some([255; 32]) }),
             args: vec!["prog.wasm".into(), "a \"b\"\n".into(), "ä\u{0}".into()],
             env: vec![("A".into(), "1=2".into()), ("B".into(), String::new())],

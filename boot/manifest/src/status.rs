@@ -4,7 +4,8 @@ use alloc::{borrow::Cow, string::String};
 use core::{fmt, str::FromStr};
 
 /// A line that the kernel writes on [`port::STATUS`](crate::port::STATUS): one [`Ready`](Self::Ready) as soon as the
-/// port is open, then perhaps one [`Stdin`](Self::Stdin), then one of the others, which is the last.
+/// port is open, then perhaps one [`Stdin`](Self::Stdin) and one [`Serving`](Self::Serving), then one of the others, which is the
+/// last.
 ///
 /// [`Display`](fmt::Display) writes the line without the newline that ends it, and [`FromStr`] reads it. A
 /// message with several lines stays one line on the wire: its newlines and backslashes are escaped.
@@ -14,6 +15,8 @@ pub enum Status {
     Ready(u32),
     /// The program has asked for its standard input for the first time.
     Stdin,
+    /// HTTP requests are heard, on all ports.
+    Serving,
     /// The program ended with this exit code: `proc_exit`, or 0 when `_start` returned.
     Exit(u32),
     /// The program trapped. As all messages, this is a whole sentence.
@@ -35,6 +38,7 @@ impl fmt::Display for Status {
         match self {
             Self::Ready(version) => write!(f, "ready {version}"),
             Self::Stdin => f.write_str("stdin"),
+            Self::Serving => f.write_str("serving"),
             Self::Exit(code) => write!(f, "exit {code}"),
             Self::Trap(message) => write!(f, "trap {}", escape(message)),
             Self::Limit(message) => write!(f, "limit {}", escape(message)),
@@ -49,8 +53,10 @@ impl FromStr for Status {
 
     fn from_str(line: &str) -> Result<Self, ParseStatusError> {
         let fault = || ParseStatusError(line.into());
-        if line == "stdin" {
-            return Ok(Self::Stdin);
+        match line {
+            "stdin" => return Ok(Self::Stdin),
+            "serving" => return Ok(Self::Serving),
+            _ => {}
         }
         let (kind, rest) = line.split_once(' ').ok_or_else(fault)?;
         let number = || rest.parse().map_err(|_| fault());
@@ -110,6 +116,7 @@ mod tests {
         let statuses = [
             Status::Ready(1),
             Status::Stdin,
+            Status::Serving,
             Status::Exit(0),
             Status::Exit(u32::MAX),
             Status::Trap("unreachable".into()),

@@ -22,15 +22,18 @@ use alloc::{
 use boot::BootInfo;
 use core::{fmt, mem::ManuallyDrop};
 use manifest::{
-    MANIFEST_PATH, Manifest, PROGRAM_PATH, Status,
+    Kind, MANIFEST_PATH, Manifest, PROGRAM_PATH, Status,
     archive::{self, Archive},
     debug_exit,
 };
 use stdio::Stdio;
 use virtio_drivers::transport::DeviceType;
 use wasi::{
-    Command, Engine, Limit, Limits, Machine, Outcome, Program, Refusal, StartError, clocks::Clock,
+    Command, Engine, Limit, Limits, Machine, Outcome, Program, Refusal, StartError,
+    clocks::Clock,
     filesystem::Permissions,
+    http,
+    serve::{Handler, Server},
 };
 
 /// Why the program was never run.
@@ -99,6 +102,9 @@ fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, cloc
     }
 }
 
+/// Connections that a server has at once. More wait.
+const CONNECTIONS: usize = 1024;
+
 /// Runs the program that the initrd holds.
 async fn program(
     info: &BootInfo,
@@ -132,6 +138,7 @@ async fn program(
     timings::reached("network device");
     let mut shares = start(devices, DeviceType::_9P, P9::new);
     let mut arguments = manifest.args.iter().cloned();
+    let status_port = stdio;
     let stdio = stdio.with_terminals(manifest.terminals);
     let limits = Limits::unlimited().with_memory(manifest.limits.memory).with_time(manifest.limits.timeout);
     let mut command = Command::new(arguments.next().unwrap_or_default())
@@ -164,6 +171,16 @@ async fn program(
         }
         (Some(_), None) => return Err(Error::Download("the machine has no network".into())),
     };
+    if let (Kind::HttpHandler, Some((settings, access, tls))) = (manifest.kind, &network) {
+        let handler = Handler::new(&engine, wasm).map_err(Error::Program)?;
+        network::configured(access.network(), &machine).await.map_err(Error::Network)?;
+        let listeners = network::listeners(access, &settings.listen).map_err(Error::Network)?;
+        let command = command.network(access.clone()).tls(tls.clone());
+        let (machine, limits) = ((*machine).clone(), http::Limits::default());
+        let server = Server { handler, machine, command, limits, connections: CONNECTIONS };
+        status_port.report(&Status::Serving).await;
+        return Err(Error::Network(network::serve(&server, listeners).await));
+    }
     // The machine ends with the program: taking its code apart would only take time.
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);

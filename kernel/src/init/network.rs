@@ -8,7 +8,7 @@ use alloc::{
     vec::Vec,
 };
 use core::{
-    future::poll_fn,
+    future::{pending, poll_fn},
     net::{Ipv4Addr, SocketAddr},
     task::{Context, Poll},
 };
@@ -17,6 +17,7 @@ use wasi::{
     Machine,
     clocks::Timer,
     http::Secure,
+    serve::Server,
     sockets::{Access, Allowed, Configuration, Family, Ipv4, Network, Policy, TcpSocket},
     tls::{Client, Roots},
     types::Nanoseconds,
@@ -115,6 +116,18 @@ pub fn listeners(access: &Access, ports: &[u16]) -> Result<Vec<TcpSocket>, Strin
     let result =
         ports.iter().map(|port| listener(port).map_err(|error: wasi::Error| format!("port {port}: {error}")));
     result.collect()
+}
+
+/// Serves HTTP on these sockets, for as long as they listen. Gives why one does not any more, for a person.
+pub async fn serve(server: &Server, listeners: Vec<TcpSocket>) -> String {
+    let serve = |listener| executor::spawn(server.clone().serve(listener, pending()));
+    let tasks: Vec<_> = listeners.into_iter().map(serve).collect();
+    for task in tasks {
+        if let Err(error) = task.await {
+            return error.to_string();
+        }
+    }
+    "it has nothing to listen on".into()
 }
 
 /// What `poll` gives, if it does so within `patience`.

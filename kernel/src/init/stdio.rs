@@ -92,7 +92,7 @@ impl Stdio {
             }
             None => {
                 let level = match status {
-                    Status::Ready(_) | Status::Stdin | Status::Exit(_) => Level::Info,
+                    Status::Ready(_) | Status::Stdin | Status::Serving | Status::Exit(_) => Level::Info,
                     Status::Trap(_) | Status::Limit(_) | Status::Missing(_) | Status::Error(_) => {
                         Level::Error
                     }
