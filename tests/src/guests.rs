@@ -183,6 +183,14 @@ pub fn traffic(wasi: Wasi) -> Result<PathBuf, String> {
     Ok(cargo_build("guests/rust", wasi)?.join("traffic.wasm"))
 }
 
+/// The guest `handler`, which answers HTTP requests: its file.
+///
+/// # Errors
+/// As for [`build`].
+pub fn handler() -> Result<PathBuf, String> {
+    Ok(cargo_build("guests/handler", Wasi::Preview2)?.join("handler.wasm"))
+}
+
 /// Builds the workspace in `directory`; gives where its programs are.
 /// The component that answers HTTP requests.
 ///

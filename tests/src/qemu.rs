@@ -103,9 +103,17 @@ impl Qemu {
     /// # Errors
     /// When `sisal` cannot be built.
     pub fn command(&self, args: &[OsString]) -> Result<Command, String> {
+        self.subcommand("run", args)
+    }
+
+    /// The same for another of `sisal`'s commands.
+    ///
+    /// # Errors
+    /// As for [`command`](Self::command).
+    pub fn subcommand(&self, name: &str, args: &[OsString]) -> Result<Command, String> {
         let mut command = Command::new(self.sisal()?);
         command
-            .arg("run")
+            .arg(name)
             .args(&self.options)
             .args(args)
             .stdin(Stdio::piped())
