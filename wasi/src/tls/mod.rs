@@ -2,7 +2,7 @@
 //!
 //! The protocol and the verification of certificates are those of rustls and rustls-webpki: TLS 1.3 only; a chain to one of the
 //! [`Roots`], within its validity, for this purpose and this name, every signature checked; and whatever does not verify is
-//! refused, with no way around it. Cryptography is that of RustCrypto ([`provider`]). What lives here: who is trusted,
+//! refused, with no way around it. Cryptography is that of RustCrypto (`provider`). What lives here: who is trusted,
 //! what rustls is to use, and its states driven by whoever polls.
 
 mod error;
