@@ -36,6 +36,11 @@ impl StepClock {
         endless_heap();
         Arc::new(Self { now: AtomicU64::new(1), timers: Arc::new(TimerQueue::new(|_| {})) })
     }
+
+    /// Moves it to `now`, if that is later.
+    pub fn advance_to(&self, now: u64) {
+        self.now.fetch_max(now, Ordering::Relaxed);
+    }
 }
 
 impl Clock for StepClock {
@@ -97,7 +102,7 @@ pub fn run<T>(clock: &StepClock, guest: impl Future<Output = T>) -> T {
             }
         } else {
             let next = clock.timers.next_deadline().expect("the guest waits, and nobody would wake it");
-            clock.now.fetch_max(next, Ordering::Relaxed);
+            clock.advance_to(next);
             clock.timers.fire(next);
         }
     }

@@ -9,6 +9,7 @@
 pub mod boot;
 pub mod components;
 pub mod filesystem;
+pub mod frames;
 pub mod http;
 mod machine;
 mod model;
@@ -45,10 +46,11 @@ fn changed(wasm: &[u8], changes: &mut Unstructured<'_>) -> Vec<u8> {
 pub type Target = fn(&[u8]);
 
 /// All targets: the name, and the harness.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("boot", boot::run),
     ("components", components::run),
     ("filesystem", filesystem::run),
+    ("frames", frames::run),
     ("http", http::run),
     ("modules", modules::run),
     ("p9", p9::run),

@@ -33,6 +33,8 @@ const CONNECT: Nanoseconds = 60 * SECOND;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// How long a connection that nobody holds may take to end.
 const ORPHANED: Nanoseconds = 60 * SECOND;
+/// How long a connection that was given up may try to say so.
+const RESETTING: Nanoseconds = 3 * SECOND;
 /// Connections in `TIME-WAIT` that are kept; beyond, the oldest is forgotten.
 const TIME_WAIT_MAX: usize = 128;
 /// How often connections are looked after.
@@ -71,6 +73,8 @@ pub(super) struct Connection {
     pub(super) failed: Option<Error>,
     /// Until when it may exist, since nobody holds it.
     orphaned: Option<Nanoseconds>,
+    /// Until when it may try to say that it was given up.
+    resetting: Option<Nanoseconds>,
     /// What it has taken of the local addresses.
     port: Option<Port>,
     /// Who it is to be given to, once it has come about.
@@ -104,6 +108,11 @@ impl Connection {
     /// Whether it has neither come about nor failed to.
     pub(super) fn is_coming(&self) -> bool {
         self.connecting.is_some()
+    }
+
+    /// Whether it may still try to say that it was given up.
+    fn may_reset(&mut self, now: Nanoseconds) -> bool {
+        now < *self.resetting.get_or_insert(now.saturating_add(RESETTING))
     }
 
     /// Reads what is left of it.
@@ -181,6 +190,7 @@ impl Connections {
             connecting: Some(now.saturating_add(CONNECT)),
             failed: None,
             orphaned: None,
+            resetting: None,
             port: Some(port),
             listener: None,
             changing: true,
@@ -292,6 +302,7 @@ impl Connections {
             connecting: Some(now.saturating_add(CONNECT)),
             failed: None,
             orphaned: None,
+            resetting: None,
             port: None,
             listener: Some(number),
             changing: true,
@@ -435,8 +446,8 @@ impl Connections {
                 keep(socket, &mut connection.rest);
                 true
             }
-            // It may have to say so to the other end.
-            State::Closed if socket.remote_endpoint().is_some() => true,
+            // It has to say so to the other end, if that can still be reached.
+            State::Closed if socket.remote_endpoint().is_some() && connection.may_reset(now) => true,
             State::Closed if connection.orphaned.is_some() => {
                 if let Some(port) = connection.port.take() {
                     ports.release(&port);

@@ -4,11 +4,12 @@
 //! loopback addresses neither leaves nor enters by the wire (RFC 1122, 3.2.1.3). A frame is looked at here before the stack sees it, so
 //! that it is known which connection it asks for.
 
+use super::slaac::Advertisement;
 use alloc::{collections::VecDeque, vec::Vec};
 use core::task::Waker;
 use smoltcp::{
     iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketSet},
-    phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _},
+    phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _, TxToken as _},
     time::Instant,
     wire::{
         ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet,
@@ -87,6 +88,7 @@ const LOOPED_MAX: usize = 256;
 pub(super) struct Wire<D> {
     device: D,
     address: EthernetAddress,
+    checksum: ChecksumCapabilities,
     looped: Looped,
     /// The frame that the stack gets next; empty when there is none.
     frame: Vec<u8>,
@@ -109,7 +111,7 @@ impl<D: Device> Wire<D> {
         let checksum = device.capabilities().checksum;
         let fill = checksum.tcp.rx() && !checksum.tcp.tx() || checksum.udp.rx() && !checksum.udp.tx();
         let looped = Looped { frames: VecDeque::new(), fill };
-        Self { device, address, looped, frame: Vec::new(), scratch: Vec::new(), full: false }
+        Self { device, address, checksum, looped, frame: Vec::new(), scratch: Vec::new(), full: false }
     }
 }
 
@@ -124,11 +126,11 @@ impl<D: Device> Link for Wire<D> {
 
     fn next(&mut self, now: Instant) -> Option<Packet> {
         if !self.frame.is_empty() {
-            return Some(Packet::of(&self.frame));
+            return Some(Packet::of(&self.frame, &self.checksum));
         }
         if let Some(frame) = self.looped.frames.pop_front() {
             self.frame = frame;
-            return Some(Packet::of(&self.frame));
+            return Some(Packet::of(&self.frame, &self.checksum));
         }
         loop {
             let (received, _) = self.device.receive(now)?;
@@ -137,7 +139,7 @@ impl<D: Device> Link for Wire<D> {
                 frame.clear();
                 frame.extend_from_slice(bytes);
             });
-            let packet = Packet::of(&self.frame);
+            let packet = Packet::of(&self.frame, &self.checksum);
             if !packet.loopback && !self.frame.is_empty() {
                 return Some(packet);
             }
@@ -159,6 +161,16 @@ impl<D: Device> Link for Wire<D> {
 
     fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool {
         interface.poll_egress(now, self, sockets) != PollResult::None
+    }
+
+    fn send(&mut self, now: Instant, frame: &[u8]) {
+        if let Some(token) = self.device.transmit(now) {
+            token.consume(frame.len(), |buffer| {
+                if let Some(buffer) = buffer.get_mut(..frame.len()) {
+                    buffer.copy_from_slice(frame);
+                }
+            });
+        }
     }
 
     fn is_looping(&self) -> bool {
@@ -183,8 +195,13 @@ impl<D: Device> phy::Device for Wire<D> {
             self.full = true;
             return None;
         };
-        let sent =
-            Sent { token, address: self.address, looped: &mut self.looped, scratch: &mut self.scratch };
+        let sent = Sent {
+            token,
+            address: self.address,
+            checksum: &self.checksum,
+            looped: &mut self.looped,
+            scratch: &mut self.scratch,
+        };
         Some((Received(&mut self.frame), sent))
     }
 
@@ -193,7 +210,13 @@ impl<D: Device> phy::Device for Wire<D> {
             self.full = true;
             return None;
         };
-        Some(Sent { token, address: self.address, looped: &mut self.looped, scratch: &mut self.scratch })
+        Some(Sent {
+            token,
+            address: self.address,
+            checksum: &self.checksum,
+            looped: &mut self.looped,
+            scratch: &mut self.scratch,
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -216,6 +239,7 @@ impl phy::RxToken for Received<'_> {
 pub(super) struct Sent<'a, T> {
     token: T,
     address: EthernetAddress,
+    checksum: &'a ChecksumCapabilities,
     looped: &'a mut Looped,
     scratch: &'a mut Vec<u8>,
 }
@@ -225,7 +249,7 @@ impl<T: phy::TxToken> phy::TxToken for Sent<'_, T> {
         self.scratch.clear();
         self.scratch.resize(len, 0);
         let result = f(self.scratch);
-        let packet = Packet::of(self.scratch);
+        let packet = Packet::of(self.scratch, self.checksum);
         let ours = packet.destination == Some(self.address);
         if (ours || packet.asks) && self.looped.frames.len() < LOOPED_MAX {
             let mut frame = self.scratch.clone();
@@ -272,6 +296,9 @@ pub(super) trait Link: Send {
     /// Lets each socket send a packet. `false` when none did.
     fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool;
 
+    /// Sends a frame; it is lost if there is no room for it.
+    fn send(&mut self, now: Instant, frame: &[u8]);
+
     /// Whether the machine has something to say to itself.
     fn is_looping(&self) -> bool;
 
@@ -291,6 +318,8 @@ pub(super) struct Packet {
     pub(super) v6: bool,
     /// It asks for a connection.
     pub(super) syn: Option<Syn>,
+    /// It is what a router says.
+    pub(super) advertisement: Option<Advertisement>,
 }
 
 /// A request for a TCP connection.
@@ -304,7 +333,7 @@ pub(super) struct Syn {
 
 impl Packet {
     /// Looks at a frame. What is broken is nothing in particular: the stack will find out.
-    fn of(frame: &[u8]) -> Self {
+    fn of(frame: &[u8], checksum: &ChecksumCapabilities) -> Self {
         let Ok(frame) = EthernetFrame::new_checked(frame) else { return Self::default() };
         let destination = Some(frame.dst_addr());
         let packet = match frame.ethertype() {
@@ -337,6 +366,7 @@ impl Packet {
                     loopback: from.is_loopback() || to.is_loopback(),
                     // Neighbour solicitations are all that is sent to such a group.
                     asks: to.octets().starts_with(&SOLICITED_NODE),
+                    advertisement: Advertisement::of(&packet, checksum),
                     syn: Syn::of(from.into(), to.into(), packet.next_header(), packet.payload()),
                     ..Self::default()
                 }

@@ -12,6 +12,7 @@ mod network;
 mod notify;
 mod policy;
 mod ports;
+mod slaac;
 mod stack;
 mod tcp;
 #[cfg(all(test, feature = "std"))]

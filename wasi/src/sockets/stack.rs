@@ -10,6 +10,7 @@ use super::{
     device::Link,
     notify::{Notify, Woken},
     ports::{Port, Ports},
+    slaac::Slaac,
 };
 use crate::{Error, Result, types::Nanoseconds};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
@@ -48,6 +49,7 @@ pub(super) struct Stack {
     /// UDP sockets that nobody holds any more, until they have sent what they have, or this time has come.
     leaving: Vec<(Family, SocketHandle, Port, Nanoseconds)>,
     dhcp: Option<SocketHandle>,
+    slaac: Option<Slaac>,
     /// The resolvers of both families, and whether they have somebody to ask.
     dns: [SocketHandle; 2],
     asked: [bool; 2],
@@ -91,7 +93,6 @@ impl Stack {
         }
         let mut config = Config::new(address.into());
         config.random_seed = seed;
-        config.slaac = matches!(configuration.ipv6, Ipv6::Automatic);
         let interface = link.interface(config, instant(now));
         let mut sockets = Sockets([SocketSet::new(Vec::new()), SocketSet::new(Vec::new())]);
         let dns = [Family::Ipv4, Family::Ipv6]
@@ -112,6 +113,7 @@ impl Stack {
             link,
             leaving: Vec::new(),
             dhcp,
+            slaac: matches!(configuration.ipv6, Ipv6::Automatic).then(|| Slaac::new(address, now)),
             dns,
             asked: [false; 2],
             nameservers: configuration.nameservers.iter().copied().map(IpAddress::from).collect(),
@@ -122,11 +124,8 @@ impl Stack {
             stack.add_static(address.into(), prefix, gateway.map(Into::into))?;
         }
         if !matches!(configuration.ipv6, Ipv6::None) {
-            let [a, b, c, d, e, f] = address.0;
-            let interface = [a ^ 2, b, c, 0xff, 0xfe, d, e, f];
-            let mut octets = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-            octets.iter_mut().skip(8).zip(interface).for_each(|(octet, own)| *octet = own);
-            stack.add_address(Ipv6Cidr::new(octets.into(), 64).into())?;
+            let own = Slaac::address(address, Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0));
+            stack.add_address(Ipv6Cidr::new(own, 64).into())?;
         }
         if let Ipv6::Static { address, prefix, gateway } = configuration.ipv6 {
             stack.add_static(address.into(), prefix, gateway.map(Into::into))?;
@@ -237,12 +236,18 @@ impl Stack {
         let mut more = true;
         self.link.take_full();
         self.interface.poll_maintenance(at);
+        if let Some(slaac) = &mut self.slaac {
+            slaac.turn(&mut *self.link, &mut self.interface, at, now);
+        }
         for _ in 0..FRAMES {
             let Some(packet) = self.link.next(at) else {
                 more = false;
                 break;
             };
             let family = if packet.v6 { Family::Ipv6 } else { Family::Ipv4 };
+            if let (Some(slaac), Some(said)) = (&mut self.slaac, &packet.advertisement) {
+                slaac.hear(said, &mut self.interface, now);
+            }
             let sockets = self.sockets.of(family);
             let asked = match packet.syn {
                 Some(syn) => match self.connections.asked(sockets, &syn, now, &self.woken) {
@@ -290,7 +295,8 @@ impl Stack {
         let stack = [v4, v6].into_iter().filter_map(|sockets| self.interface.poll_at(at, sockets)).min();
         let stack = stack.map(|at| nanoseconds(at).max(now.saturating_add(SHORTEST)));
         let leaving = self.leaving.iter().map(|&(.., deadline)| deadline).min();
-        Next::Wait([stack, leaving, self.connections.next()].into_iter().flatten().min())
+        let slaac = self.slaac.as_ref().and_then(Slaac::next);
+        Next::Wait([stack, leaving, slaac, self.connections.next()].into_iter().flatten().min())
     }
 
     /// Takes what DHCP has found.

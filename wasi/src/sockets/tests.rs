@@ -3,6 +3,7 @@
 mod cable;
 mod loopback;
 mod machines;
+mod routers;
 
 use super::*;
 use crate::{

@@ -13,8 +13,8 @@ use spin::Mutex;
 
 /// What is on its way to one end.
 #[derive(Default)]
-struct Way {
-    frames: VecDeque<Vec<u8>>,
+pub struct Way {
+    pub frames: VecDeque<Vec<u8>>,
     waker: Option<Waker>,
     random: u32,
 }
@@ -65,6 +65,15 @@ pub fn machines(faults: Faults) -> [Network; 2] {
         let device = Faulty { injector, address: number, from };
         Network::new(device, &configuration, &machine()).unwrap()
     })
+}
+
+/// A machine that asks for its addresses, what comes to it, and what it sends.
+pub fn asking() -> (Network, Arc<Mutex<Way>>, Arc<Mutex<Way>>) {
+    let [from, to] = core::array::from_fn(|_| Arc::new(Mutex::new(Way::default())));
+    let end = End { reordered: 0, from: from.clone(), to: to.clone() };
+    let device = Faulty { injector: FaultInjector::new(end, 1), address: 1, from: from.clone() };
+    let configuration = Configuration { ipv4: Ipv4::None, ..Configuration::default() };
+    (Network::new(device, &configuration, &machine()).unwrap(), from, to)
 }
 
 impl Device for Faulty {
@@ -124,6 +133,16 @@ pub struct Frame(Vec<u8>);
 impl RxToken for Frame {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         f(&self.0)
+    }
+}
+
+impl Way {
+    /// Has a frame come.
+    pub fn comes(&mut self, frame: Vec<u8>) {
+        self.frames.push_back(frame);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 }
 
