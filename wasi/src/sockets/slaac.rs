@@ -53,7 +53,7 @@ pub(super) struct Advertisement {
 
 impl Advertisement {
     /// What the packet advertises; only a neighbour can (its hop limit tells).
-    pub(super) fn of<'p>(packet: &Ipv6Packet<&'p [u8]>, checksum: &ChecksumCapabilities) -> Option<Self> {
+    pub(super) fn of(packet: &Ipv6Packet<&[u8]>, checksum: &ChecksumCapabilities) -> Option<Self> {
         let (from, to) = (packet.src_addr(), packet.dst_addr());
         if packet.next_header() != IpProtocol::Icmpv6
             || packet.hop_limit() != 255
