@@ -264,8 +264,9 @@ impl State {
             let mut on = true;
             let result = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                    // One record: whoever reads comes again.
-                    on = false;
+                    // One record: whoever reads comes again. Whoever writes goes on until it is written, since what came is given
+                    // before there is leave to write; it is no more than `incoming` held.
+                    on = !matches!(request, Request::Nothing);
                     match traffic.next_record() {
                         Some(Ok(record)) => {
                             discard = discard.saturating_add(record.discard);

@@ -516,6 +516,44 @@ fn http_1_1_is_what_is_asked_for() {
 }
 
 #[test]
+fn what_is_written_while_records_wait_to_be_read_arrives() {
+    let root = p256_root();
+    let (ours, goodbye) = converse(
+        &client(roots(&root)),
+        NAME,
+        plain(root.server(|_| {})),
+        64 << 10,
+        |stream| async move {
+            let mut buffer = [0; 3];
+            assert_eq!(poll_fn(|task| stream.poll_read(task, &mut buffer)).await, Ok(3));
+            write_all(&*stream, b"heard").await.unwrap();
+            let mut text = buffer.to_vec();
+            text.extend(read_all(&*stream).await.unwrap());
+            (text, stream.error())
+        },
+        |mut server| async move {
+            assert!(server.handshake().await);
+            // Three records in one piece.
+            for text in [&b"one"[..], b"two", b"three"] {
+                server.connection.writer().write_all(text).unwrap();
+            }
+            server.send().await;
+            let mut heard = Vec::new();
+            while heard.len() < 5 {
+                let mut buffer = [0; 10];
+                match server.connection.reader().read(&mut buffer) {
+                    Ok(count) => heard.extend_from_slice(&buffer[..count]),
+                    Err(_) => assert!(!server.receive().await, "the client said {heard:?}"),
+                }
+            }
+            assert_eq!(heard, b"heard");
+            server.goodbye().await;
+        },
+    );
+    assert_eq!((&ours[..], goodbye), (&b"onetwothree"[..], None));
+}
+
+#[test]
 fn a_stream_that_is_cut_off_is_an_error() {
     let root = p256_root();
     let cut = |goodbye: bool| {
