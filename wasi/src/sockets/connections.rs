@@ -33,6 +33,8 @@ const CONNECT: Nanoseconds = 60 * SECOND;
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// How long a connection that nobody holds may take to end.
 const ORPHANED: Nanoseconds = 60 * SECOND;
+/// Connections that nobody holds and that may take so long; beyond, the oldest is given up.
+const ORPHANS_MAX: usize = 256;
 /// How long a connection that was given up may try to say so.
 const RESETTING: Nanoseconds = 3 * SECOND;
 /// Connections in `TIME-WAIT` that are kept; beyond, the oldest is forgotten.
@@ -248,6 +250,31 @@ impl Connections {
         }
     }
 
+    /// Whether a connection with these ends can begin: one that has just ended makes way for it (RFC 9293, 3.10.7.4).
+    pub(super) fn make_way(
+        &mut self,
+        sockets: &mut SocketSet<'static>,
+        local: IpEndpoint,
+        remote: IpEndpoint,
+    ) -> bool {
+        let same = |connection: &Connection| {
+            let socket = sockets.get::<Socket>(connection.handle);
+            socket.local_endpoint() == Some(local) && socket.remote_endpoint() == Some(remote)
+        };
+        // A handle is of its family's set.
+        let mut ours = self.connections.iter().filter(|(_, connection)| connection.family.is_of(&local.addr));
+        let Some((&id, connection)) = ours.find(|(_, connection)| same(connection)) else { return true };
+        // One that has still its port is looked after in this turn: the frame comes again.
+        let ended = sockets.get::<Socket>(connection.handle).state() == State::TimeWait;
+        if !ended || connection.orphaned.is_none() || connection.port.is_some() {
+            return false;
+        }
+        sockets.remove(connection.handle);
+        self.connections.remove(&id);
+        self.time_wait.retain(|&old| old != id);
+        true
+    }
+
     /// A frame asks for a connection. Makes a socket for it, if somebody listens there.
     ///
     /// # Errors
@@ -259,23 +286,8 @@ impl Connections {
         now: Nanoseconds,
         woken: &Woken,
     ) -> Result<Option<Id>> {
-        let same = |connection: &Connection| {
-            let socket = sockets.get::<Socket>(connection.handle);
-            socket.local_endpoint() == Some(syn.to) && socket.remote_endpoint() == Some(syn.from)
-        };
-        // A handle is of its family's set.
-        let mut ours =
-            self.connections.iter().filter(|(_, connection)| connection.family.is_of(&syn.to.addr));
-        let same = ours.find(|(_, connection)| same(connection));
-        if let Some((&id, connection)) = same {
-            // It may begin anew what has just ended (RFC 9293, 3.10.7.4).
-            let ended = sockets.get::<Socket>(connection.handle).state() == State::TimeWait;
-            if !ended || connection.orphaned.is_none() {
-                return Ok(None);
-            }
-            sockets.remove(connection.handle);
-            self.connections.remove(&id);
-            self.time_wait.retain(|&old| old != id);
+        if !self.make_way(sockets, syn.to, syn.from) {
+            return Ok(None);
         }
         let hears = |listener: &Listener| {
             listener.family.is_of(&syn.to.addr)
@@ -345,6 +357,18 @@ impl Connections {
         connection.rest = VecDeque::new();
         connection.orphaned = Some(now.saturating_add(ORPHANED));
         self.ends(id);
+        // Whoever connects and goes away costs no more than this.
+        let orphans = self
+            .connections
+            .values_mut()
+            .filter_map(|connection| connection.orphaned.as_mut().filter(|until| **until > now));
+        let (count, first) = orphans.fold((0_usize, None::<&mut Nanoseconds>), |(count, first), until| {
+            let earlier = first.as_ref().is_none_or(|first| *until < **first);
+            (count.saturating_add(1), if earlier { Some(until) } else { first })
+        });
+        if let Some(first) = first.filter(|_| count > ORPHANS_MAX) {
+            *first = now;
+        }
     }
 
     /// Whether a connection that nobody holds has still something to send.
@@ -397,10 +421,9 @@ impl Connections {
         let state = socket.state();
         if let Some(deadline) = connection.connecting {
             match state {
-                State::Listen | State::SynSent | State::SynReceived if connection.orphaned.is_none() => {
-                    return true;
-                }
-                State::Closed => {
+                State::SynSent | State::SynReceived if connection.orphaned.is_none() => return true,
+                // smoltcp listens again after a reset.
+                State::Closed | State::Listen => {
                     let late = now >= deadline;
                     connection.failed = Some(if late { Error::TimedOut } else { Error::ConnectionRefused });
                 }

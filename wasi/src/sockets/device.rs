@@ -84,6 +84,9 @@ impl phy::TxToken for Nowhere {
 /// Frames that wait on their way from the machine to itself. More are lost, as on a wire.
 const LOOPED_MAX: usize = 256;
 
+/// More fragments than a packet has.
+const FRAGMENTS: usize = 16;
+
 /// A device with what keeps to the machine.
 pub(super) struct Wire<D> {
     device: D,
@@ -140,7 +143,7 @@ impl<D: Device> Link for Wire<D> {
                 frame.extend_from_slice(bytes);
             });
             let packet = Packet::of(&self.frame, &self.checksum);
-            if !packet.loopback && !self.frame.is_empty() {
+            if !packet.loopback && !packet.nobody && !self.frame.is_empty() {
                 return Some(packet);
             }
             self.frame.clear();
@@ -160,7 +163,15 @@ impl<D: Device> Link for Wire<D> {
     }
 
     fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool {
-        interface.poll_egress(now, self, sockets) != PollResult::None
+        // smoltcp has room for one packet in fragments, and does not look whether it is free.
+        let mut none = SocketSet::new(Vec::new());
+        for _ in 0..FRAGMENTS {
+            if interface.poll_at(now, &none).is_none() {
+                return interface.poll_egress(now, self, sockets) != PollResult::None;
+            }
+            interface.poll_egress(now, self, &mut none);
+        }
+        false
     }
 
     fn send(&mut self, now: Instant, frame: &[u8]) {
@@ -312,6 +323,8 @@ pub(super) struct Packet {
     destination: Option<EthernetAddress>,
     /// It is of the loopback network.
     loopback: bool,
+    /// It is from no address: smoltcp would take a DHCP server's for one.
+    nobody: bool,
     /// It asks who has an address.
     asks: bool,
     /// It is IPv6.
@@ -355,6 +368,7 @@ impl Packet {
                 let payload = if whole { packet.payload() } else { &[] };
                 Self {
                     loopback: from.is_loopback() || to.is_loopback(),
+                    nobody: from.is_unspecified(),
                     syn: Syn::of(from.into(), to.into(), packet.next_header(), payload),
                     ..Self::default()
                 }
@@ -425,6 +439,9 @@ fn fill_checksum(frame: &mut [u8]) {
         EthernetProtocol::Ipv4 => {
             if let Ok(mut packet) = Ipv4Packet::new_checked(frame.payload_mut()) {
                 packet.fill_checksum();
+                if packet.more_frags() || packet.frag_offset() != 0 {
+                    return;
+                }
                 let (from, to, protocol) = (packet.src_addr(), packet.dst_addr(), packet.next_header());
                 fill(from.into(), to.into(), protocol, packet.payload_mut());
             }

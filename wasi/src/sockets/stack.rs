@@ -157,6 +157,10 @@ impl Stack {
     }
 
     fn set_gateway(&mut self, gateway: IpAddress) -> Result<()> {
+        // smoltcp takes a router's word for it, and panics when it is to be found.
+        if !gateway.is_unicast() {
+            return Err(Error::Invalid);
+        }
         let routes = self.interface.routes_mut();
         let set = match gateway {
             IpAddress::Ipv4(gateway) => routes.add_default_ipv4_route(gateway),

@@ -96,16 +96,18 @@ impl Default for Options {
 
 /// The sizes that a buffer can have: what is asked for is brought between them.
 const BUFFER_MIN: usize = 4 << 10;
-const BUFFER_MAX: usize = 4 << 20;
+const BUFFER_MAX: usize = 1 << 20;
 
 impl Options {
     pub(super) fn apply(&self, socket: &mut Socket<'static>) {
         socket.set_hop_limit(Some(self.hop_limit.max(1)));
-        let duration = |nanoseconds: Nanoseconds| Duration::from_micros(nanoseconds / 1_000);
+        let duration =
+            |nanoseconds: Nanoseconds| Duration::from_micros(nanoseconds.max(KEEP_ALIVE_MIN) / 1_000);
         // smoltcp asks at one interval only, that of silence.
         socket.set_keep_alive(self.keep_alive.then(|| duration(self.keep_alive_idle)));
         if self.keep_alive {
-            let probes = self.keep_alive_interval.saturating_mul(self.keep_alive_count.into());
+            let interval = self.keep_alive_interval.max(KEEP_ALIVE_MIN);
+            let probes = interval.saturating_mul(self.keep_alive_count.max(1).into());
             socket.set_timeout(Some(duration(self.keep_alive_idle.saturating_add(probes))));
         }
         // WASI's programs write what they want to send (as `TCP_NODELAY`): wasmtime's sockets have it so.
@@ -113,6 +115,9 @@ impl Options {
         socket.set_ack_delay(Some(Duration::from_millis(10)));
     }
 }
+
+/// The shortest silence that is asked about, as on Linux: shorter ones would be a storm, which nobody answers.
+const KEEP_ALIVE_MIN: Nanoseconds = 1_000_000_000;
 
 /// What to end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +198,11 @@ impl TcpSocket {
         let local = SocketAddr::new(ip, port.local.port());
         let now = self.network().now();
         let begun = self.network().with(|stack| {
+            // What ended a moment ago, with these same ends, would take the answers.
+            let set = stack.sockets.of(self.0.family);
+            if !stack.connections.make_way(set, local.into(), remote.into()) {
+                return Err((Error::AddressInUse, port));
+            }
             let connecting = connections::socket(&state.options).and_then(|mut socket| {
                 let connected = socket.connect(stack.interface.context(), remote, local);
                 connected.map_err(|_| Error::AddressNotAvailable).map(|()| socket)
@@ -234,7 +244,11 @@ impl TcpSocket {
                 self.0.notify.wait(task);
                 return Ok(None);
             }
-            Ok(Some(connection.failed.map_or(Ok(()), Err)))
+            let failed = connection.failed;
+            if failed.is_none() {
+                state.options.apply(connection.socket(&mut stack.sockets));
+            }
+            Ok(Some(failed.map_or(Ok(()), Err)))
         });
         match connected {
             Ok(None) => return Poll::Pending,
@@ -554,6 +568,8 @@ impl Drop for Inner {
         let network = self.access.network();
         let now = network.now();
         network.with(|stack| {
+            // Woken when the stack is unlocked, not dropped with it locked.
+            self.notify.notify();
             match stage {
                 Stage::Unbound | Stage::Closed => return,
                 Stage::Bound(port) => stack.ports.release(&port),

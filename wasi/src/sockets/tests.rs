@@ -8,7 +8,7 @@ mod routers;
 use super::*;
 use crate::{
     Error, Machine, Result,
-    clocks::{Clock, TimerQueue},
+    clocks::{Clock, Timer, TimerQueue},
     hosted::SystemEntropy,
     types::Nanoseconds,
 };
@@ -147,6 +147,21 @@ fn listen(access: &Access, at: SocketAddr) -> Result<TcpSocket> {
 
 async fn accept(socket: &TcpSocket) -> Result<TcpSocket> {
     poll_fn(|task| socket.poll_accept(task)).await
+}
+
+/// Lets time pass, in seconds.
+async fn pass(seconds: u64) {
+    let clock = CLOCK.with(Clone::clone);
+    let end = clock.monotonic() + seconds * 1_000_000_000;
+    let mut timer = Timer::new(clock.timers().clone());
+    poll_fn(|task| {
+        if clock.monotonic() >= end {
+            return Poll::Ready(());
+        }
+        timer.set(end, task.waker().clone());
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Polls once.

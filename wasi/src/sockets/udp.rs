@@ -172,11 +172,7 @@ impl UdpSocket {
             (None, None) => return Poll::Ready(Err(Error::Invalid)),
         };
         self.0.access.check_connect(self.0.family, to)?;
-        let most = match self.0.family {
-            Family::Ipv4 => PAYLOAD_MAX_V4,
-            Family::Ipv6 => PAYLOAD_MAX_V6,
-        };
-        if data.len() > most {
+        if data.len() > self.payload_max() {
             return Poll::Ready(Err(Error::MessageSize));
         }
         if !is_for_many(to.ip()) {
@@ -220,7 +216,10 @@ impl UdpSocket {
     /// [`Error::InvalidState`] unless it is bound.
     pub fn poll_writable(&self, task: &mut Context<'_>) -> Poll<Result<()>> {
         self.with(|socket, _| {
-            if socket.can_send() {
+            // A datagram is kept in one piece: with room for two, there is one for any.
+            let room = socket.payload_send_capacity().saturating_sub(socket.send_queue());
+            let fits = socket.send_queue() == 0 || room / 2 >= self.payload_max();
+            if socket.can_send() && fits {
                 return Poll::Ready(Ok(()));
             }
             let waker = self.0.notify.wait(task);
@@ -262,6 +261,14 @@ impl UdpSocket {
         let _ = set;
     }
 
+    /// The most that a datagram can have in it.
+    fn payload_max(&self) -> usize {
+        match self.0.family {
+            Family::Ipv4 => PAYLOAD_MAX_V4,
+            Family::Ipv6 => PAYLOAD_MAX_V6,
+        }
+    }
+
     fn network(&self) -> &Network {
         self.0.access.network()
     }
@@ -283,7 +290,11 @@ impl Drop for Inner {
         if let Some((port, handle)) = mem::take(&mut self.state.get_mut().bound) {
             let network = self.access.network();
             let now = network.now();
-            network.with(|stack| stack.leave(self.family, handle, port, now));
+            network.with(|stack| {
+                // Woken when the stack is unlocked, not dropped with it locked.
+                self.notify.notify();
+                stack.leave(self.family, handle, port, now);
+            });
         }
     }
 }

@@ -4,8 +4,12 @@ use super::*;
 use crate::sockets::{
     Device,
     smoltcp::{
-        phy::{self, DeviceCapabilities, FaultInjector, RxToken, TxToken},
+        phy::{self, ChecksumCapabilities, DeviceCapabilities, FaultInjector, RxToken, TxToken},
         time::Instant,
+        wire::{
+            EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv4Repr, TcpControl,
+            TcpPacket, TcpRepr, TcpSeqNumber,
+        },
     },
 };
 use alloc::collections::VecDeque;
@@ -69,10 +73,55 @@ pub fn machines(faults: Faults) -> [Network; 2] {
 
 /// A machine that asks for its addresses, what comes to it, and what it sends.
 pub fn asking() -> (Network, Arc<Mutex<Way>>, Arc<Mutex<Way>>) {
+    with(Configuration { ipv4: Ipv4::None, ..Configuration::default() })
+}
+
+/// The same with the address 10.0.0.1.
+pub fn told() -> (Network, Arc<Mutex<Way>>, Arc<Mutex<Way>>) {
+    let ipv4 = Ipv4::Static { address: [10, 0, 0, 1].into(), prefix: 24, gateway: None };
+    with(Configuration { ipv4, ipv6: Ipv6::None, nameservers: Vec::new() })
+}
+
+/// A segment from 10.0.0.9 to port 80 of 10.0.0.1.
+pub fn segment(port: u16, sequence: i32, control: TcpControl) -> Vec<u8> {
+    let tcp = TcpRepr {
+        src_port: port,
+        dst_port: 80,
+        control,
+        seq_number: TcpSeqNumber(sequence),
+        ack_number: None,
+        window_len: 1000,
+        window_scale: None,
+        max_seg_size: None,
+        sack_permitted: false,
+        sack_ranges: [None; 3],
+        timestamp: None,
+        payload: &[],
+    };
+    let (from, to) = ([10, 0, 0, 9].into(), [10, 0, 0, 1].into());
+    let ip = Ipv4Repr {
+        src_addr: from,
+        dst_addr: to,
+        next_header: IpProtocol::Tcp,
+        payload_len: tcp.buffer_len(),
+        hop_limit: 64,
+    };
+    let mut bytes = alloc::vec![0; 14 + ip.buffer_len() + tcp.buffer_len()];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    frame.set_src_addr(EthernetAddress([2, 0, 0, 0, 0, 9]));
+    frame.set_dst_addr(EthernetAddress([2, 0, 0, 0, 1, 1]));
+    frame.set_ethertype(EthernetProtocol::Ipv4);
+    let mut packet = Ipv4Packet::new_unchecked(frame.payload_mut());
+    ip.emit(&mut packet, &ChecksumCapabilities::default());
+    let mut message = TcpPacket::new_unchecked(packet.payload_mut());
+    tcp.emit(&mut message, &from.into(), &to.into(), &ChecksumCapabilities::default());
+    bytes
+}
+
+fn with(configuration: Configuration) -> (Network, Arc<Mutex<Way>>, Arc<Mutex<Way>>) {
     let [from, to] = core::array::from_fn(|_| Arc::new(Mutex::new(Way::default())));
     let end = End { reordered: 0, from: from.clone(), to: to.clone() };
     let device = Faulty { injector: FaultInjector::new(end, 1), address: 1, from: from.clone() };
-    let configuration = Configuration { ipv4: Ipv4::None, ..Configuration::default() };
     (Network::new(device, &configuration, &machine()).unwrap(), from, to)
 }
 

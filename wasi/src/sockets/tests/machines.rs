@@ -4,7 +4,7 @@ use super::{
     cable::{Faults, machines},
     *,
 };
-use crate::io::InputStream;
+use crate::{io::InputStream, sockets::smoltcp::wire::TcpControl};
 
 fn accesses(networks: &[Network; 2]) -> [Access; 2] {
     networks.clone().map(|network| Access::new(network, everything()))
@@ -69,6 +69,89 @@ fn a_cable_that_is_cut_is_noticed() {
     let read = run(&[&networks[1]], read(&client, 1));
     assert_eq!(read, Err(Error::ConnectionReset));
     drop(server);
+}
+
+#[test]
+fn what_is_set_before_it_connects_counts() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    let (_server, client) = run(&[&networks[0], &networks[1]], async {
+        let server = listen(&here, address("10.0.0.1:80")).unwrap();
+        let client = there.tcp(Family::Ipv4).unwrap();
+        client.set_options(|options| {
+            options.keep_alive = true;
+            // Too short to be asked about so often.
+            options.keep_alive_idle = 1;
+            options.keep_alive_interval = 0;
+            options.keep_alive_count = 3;
+        });
+        client.connect(address("10.0.0.1:80")).unwrap();
+        poll_fn(|task| client.poll_connected(task)).await.unwrap();
+        // While the other end is there, it answers.
+        pass(20).await;
+        assert!(poll_once(|task| client.poll_readable(task)).is_pending());
+        (server, client)
+    });
+    assert_eq!(run(&[&networks[1]], read(&client, 1)), Err(Error::ConnectionReset));
+}
+
+#[test]
+fn a_datagram_fits_when_it_is_said_to() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    run(&[&networks[0], &networks[1]], async {
+        let (one, two) = (here.udp(Family::Ipv4).unwrap(), there.udp(Family::Ipv4).unwrap());
+        one.bind(address("10.0.0.1:7")).unwrap();
+        two.bind(address("0.0.0.0:0")).unwrap();
+        for len in [1472, 9_000, 16_000] {
+            let sent = pattern(len);
+            let mut count = 0;
+            // Without a turn of the network.
+            while poll_once(|task| two.poll_writable(task)).is_ready() {
+                let sent = poll_once(|task| two.poll_send(task, &sent, Some(address("10.0.0.1:7"))));
+                assert_eq!(sent, Poll::Ready(Ok(())));
+                count += 1;
+            }
+            assert!(count > 1);
+            // Those in fragments too, one behind the other.
+            for _ in 0..count.min(4) {
+                let received = poll_fn(|task| one.poll_receive(task)).await.unwrap();
+                assert!(received.data == sent, "{len}");
+            }
+            pass(1).await;
+            while poll_once(|task| one.poll_receive(task)).is_ready() {}
+        }
+    });
+}
+
+#[test]
+fn a_port_scan_leaves_the_listener_alone() {
+    let (network, comes, _) = cable::told();
+    let access = Access::new(network.clone(), everything());
+    run(&[&network], async {
+        let server = access.tcp(Family::Ipv4).unwrap();
+        server.bind(address("10.0.0.1:80")).unwrap();
+        server.set_backlog(3);
+        server.listen().unwrap();
+        for port in 1..=20 {
+            comes.lock().comes(cable::segment(port, 7, TcpControl::Syn));
+            pass(1).await;
+            assert_eq!(network.with(|stack| stack.connections.len()), 1, "{port}");
+            comes.lock().comes(cable::segment(port, 8, TcpControl::Rst));
+            pass(1).await;
+            assert_eq!(network.with(|stack| stack.connections.len()), 0, "{port}");
+        }
+        assert!(poll_once(|task| server.poll_accept(task)).is_pending());
+    });
+}
+
+#[test]
+fn a_way_to_nobody_is_none() {
+    for gateway in [[0; 4], [224, 0, 0, 1], [255; 4]] {
+        let ipv4 = Ipv4::Static { address: [10, 0, 0, 1].into(), prefix: 24, gateway: Some(gateway.into()) };
+        let configuration = Configuration { ipv4, ..Configuration::default() };
+        assert_eq!(Network::new(Loopback, &configuration, &machine()).err(), Some(Error::Invalid));
+    }
 }
 
 #[test]

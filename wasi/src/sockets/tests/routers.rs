@@ -54,19 +54,7 @@ fn advertisement(lifetime: u64, prefix: Ipv6Address, valid: u64, hop_limit: u8) 
 
 /// Lets time pass, in seconds.
 fn pass(network: &Network, seconds: u64) {
-    let clock = CLOCK.with(Clone::clone);
-    let end = clock.monotonic() + seconds * 1_000_000_000;
-    let mut timer = crate::clocks::Timer::new(clock.timers().clone());
-    run(
-        &[network],
-        poll_fn(|task| {
-            if clock.monotonic() >= end {
-                return Poll::Ready(());
-            }
-            timer.set(end, task.waker().clone());
-            Poll::Pending
-        }),
-    );
+    run(&[network], super::pass(seconds));
 }
 
 fn globals(network: &Network) -> Vec<core::net::IpAddr> {
