@@ -175,18 +175,23 @@ impl Server {
                 run = None;
                 ended(exchange, &what, &outcome);
             }
-            if finished.is_none() {
+            if run.is_some() {
+                // It may go on when it has answered, and read on.
+                if let Poll::Ready(error) = exchange.poll_failed(task) {
+                    log_broken(&what, error);
+                    run = None;
+                    finished = Some(None);
+                }
+            } else if finished.is_none() {
                 match exchange.poll_finish(task) {
                     Poll::Ready(Ok(next)) => finished = Some(next),
                     Poll::Ready(Err(error)) => {
                         log_broken(&what, error);
-                        run = None;
                         finished = Some(None);
                     }
                     Poll::Pending => {}
                 }
             }
-            // It may go on when it has answered.
             if run.is_some() { Poll::Pending } else { finished.take().map_or(Poll::Pending, Poll::Ready) }
         })
         .await

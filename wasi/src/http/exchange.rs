@@ -54,15 +54,6 @@ impl Waiters {
         crowd.into_iter().for_each(Waker::wake);
     }
 
-    fn remove(&self, task: &Context<'_>) {
-        let removed = {
-            let mut waiting = self.0.lock();
-            let index = waiting.iter().position(|waker| waker.will_wake(task.waker()));
-            index.map(|index| waiting.swap_remove(index))
-        };
-        drop(removed);
-    }
-
     pub(super) fn wake_all(&self) {
         let waiting = mem::take(&mut *self.0.lock());
         waiting.into_iter().for_each(Waker::wake);
@@ -165,9 +156,8 @@ impl Shared {
             polled = work(&mut state, inner);
         }
         drop(state);
-        if polled.is_ready() {
-            self.waiters.remove(task);
-        }
+        // Who was told stays among those who wait: the same task may wait for something else of the exchange. A wake too many does
+        // no harm.
         if progress {
             self.waiters.wake_all();
             if polled.is_pending() {
@@ -331,7 +321,13 @@ impl Exchange {
         }
     }
 
-    /// Waits until the response has left. Gives the connection's next exchange, if it can have one.
+    /// Does what there is to do while the handler of a request is still at work, and waits for the connection's failure. What the handler
+    /// may still read stays.
+    pub fn poll_failed(&self, task: &mut Context<'_>) -> Poll<Error> {
+        self.shared.poll(task, |state, _| state.failed.map_or(Poll::Pending, Poll::Ready))
+    }
+
+    /// Waits until the response has left, and throws away what is left of the request. Gives the connection's next exchange, if it can have one.
     ///
     /// # Errors
     /// What went wrong with the connection.
@@ -556,7 +552,8 @@ impl State {
         match (&self.sending, &mut self.side) {
             (Sending::Request(head, _), _) => head::write_request(out, head, coding),
             (Sending::Response(head, _), Side::Server { delivery: Some(delivery), reusable }) => {
-                *reusable = delivery.keep_alive && coding != Coding::Close;
+                // Whoever was not told to continue may send the body or not.
+                *reusable = delivery.keep_alive && !delivery.expects_continue && coding != Coding::Close;
                 let connection = match (*reusable, delivery.is_1_1) {
                     (true, true) => None,
                     (true, false) => Some("keep-alive"),

@@ -144,7 +144,8 @@ pub(super) fn request(head: &[u8], limits: &Limits) -> Result<(RequestHead, Deli
         Declared::Chunked => Framing::Chunked,
     };
     let expects_continue = expects_continue && framing != Framing::Length(0);
-    let keep_alive = keep_alive(&fields, is_1_1);
+    // What follows a CONNECT that is granted is not HTTP.
+    let keep_alive = method.as_str() != "CONNECT" && keep_alive(&fields, is_1_1);
     let fields = fields.for_program();
     let head = RequestHead { method, scheme, authority, path_with_query, fields };
     Ok((head, Delivery { framing, keep_alive, expects_continue, is_1_1 }))
@@ -363,7 +364,12 @@ pub(super) fn write_response(
     if let Some(date) = date.filter(|_| !head.fields.has("date")) {
         line(out, &["Date: ", date]);
     }
-    rest(out, &head.fields, coding);
+    let mut fields = head.fields.clone();
+    // Nothing follows these, and nobody may think so (RFC 9110, section 8.6).
+    if matches!(head.status, 100..200 | 204) {
+        fields.retain(|name| !name.eq_ignore_ascii_case("content-length"));
+    }
+    rest(out, &fields, coding);
 }
 
 /// Fields, what delimits the body, and the empty line.

@@ -131,6 +131,13 @@ impl OutgoingBody {
         body.bytes = Vec::new();
     }
 
+    /// It will not be sent: the message that it is of was refused.
+    pub(crate) fn refuse(&self) {
+        self.fail();
+        let waiters = self.body.lock().waiters.clone();
+        waiters.wake_all();
+    }
+
     /// How many bytes it has, if that is known already and nothing follows them.
     pub(super) fn length(&self) -> Option<u64> {
         let body = self.body.lock();
@@ -167,7 +174,10 @@ impl OutgoingBody {
             End::Finished(trailers) => {
                 if coding == Coding::Chunked {
                     out.extend_from_slice(b"0\r\n");
-                    head::write_fields(out, &trailers.take().unwrap_or_default());
+                    let mut trailers = trailers.take().unwrap_or_default();
+                    // What delimits a message is none (RFC 9110, section 6.5.1).
+                    trailers.retain(|name| !name.eq_ignore_ascii_case("content-length"));
+                    head::write_fields(out, &trailers);
                 }
                 Ok(Taken::End)
             }

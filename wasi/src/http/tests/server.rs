@@ -185,7 +185,10 @@ fn who_waits_to_be_asked_for_a_body_is_asked_when_it_is_read() {
     server.request();
     server.exchange.respond(response(403, &[("Date", "")]), None).unwrap();
     assert!(!server.finish());
-    assert_eq!(server.peer.receive(), "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nDate: \r\n\r\n");
+    assert_eq!(
+        server.peer.receive(),
+        "HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\nDate: \r\n\r\n"
+    );
 
     // It did not wait.
     let server = self::server();

@@ -11,6 +11,7 @@ use super::{
     incoming::Future,
 };
 use crate::http::{self, Exchange, Scheme, Timeouts};
+use alloc::sync::Arc;
 use component::{Borrow, Own, host::InterfaceBuilder};
 use core::{
     mem,
@@ -80,12 +81,23 @@ pub fn handle(
         None => Timeouts::default(),
     };
     state.table.reserve::<FutureIncomingResponse>().map_err(refused)?;
+    let body = request.body.clone();
     let exchange = match begin(state, request, timeouts) {
         Ok(exchange) => exchange,
-        Err(error) => return Poll::Ready(Ok(Err(error.into()))),
+        Err(error) => {
+            refuse(body);
+            return Poll::Ready(Ok(Err(error.into())));
+        }
     };
     let future = FutureIncomingResponse { response: Response::Awaited(exchange), watch: Watch::default() };
     Poll::Ready(Ok(Ok(state.give(future)?)))
+}
+
+/// Nobody will take what the program writes to the body of a message that was refused: it is to hear of it.
+fn refuse(body: Option<Arc<http::OutgoingBody>>) {
+    if let Some(body) = body {
+        body.refuse();
+    }
 }
 
 fn begin(state: &State, request: OutgoingRequest, timeouts: Timeouts) -> Result<Exchange, http::Error> {
@@ -151,7 +163,11 @@ pub fn set_response(
     let responded = match response {
         Ok(response) => {
             let OutgoingResponse { head, body } = table.take::<OutgoingResponse>(response.rep)?;
-            exchange.respond(head, body)
+            let responded = exchange.respond(head, body.clone());
+            if responded.is_err() {
+                refuse(body);
+            }
+            responded
         }
         Err(code) => {
             log::warn!("the handler answers a request with an error: {code:?}");
