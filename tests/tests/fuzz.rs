@@ -41,7 +41,9 @@ fn what_was_found_stays_fixed() {
 fn random_inputs_do_no_harm() {
     for (name, harness) in TARGETS {
         let mut random = Random(0);
-        for input in 0..INPUTS {
+        // Unoptimised, what a network takes minutes for takes a moment each time.
+        let inputs = if name == "frames" { INPUTS / 10 } else { INPUTS };
+        for input in 0..inputs {
             // Many short ones, some long.
             let len = random.next() % (8 << (random.next() % 8));
             let mut bytes: Vec<u8> = (0..len).map(|_| random.next().to_le_bytes()[0]).collect();

@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn what_is_not_the_file_is_said() {
         use DownloadFailure as Why;
-        let cases: [(&[(&str, &str)], Why); 9] = [
+        let cases: [(&'static [(&'static str, &'static str)], Why); 9] = [
             (&[("https://a", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")], Why::Status(404)),
             (&[("https://a", "HTTP/1.1 206 Partial\r\nContent-Length: 0\r\n\r\n")], Why::Status(206)),
             (&[("https://a", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")], Why::TooLarge(4)),
@@ -251,11 +251,9 @@ mod tests {
             (&[], Why::Http(Error::ConnectionRefused)),
         ];
         for (answers, why) in cases {
-            let answers = Vec::leak(answers.to_vec());
             assert_eq!(get("https://a/", 4, answers).0, Err(why), "{answers:?}");
         }
-        let cut = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwas";
-        let answers = Vec::leak(Vec::from([("http://a", cut)]));
+        let answers = &[("http://a", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nwas")];
         assert_eq!(get("http://a/", 4, answers).0, Err(Why::Http(Error::ResponseIncomplete)));
     }
 }
