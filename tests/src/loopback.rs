@@ -13,9 +13,7 @@ use std::{
 use wasi::{
     Command, Error, Machine, Result,
     io::{InputStream, OutputStream},
-    sockets::{
-        self, Access, Allowed, Configuration, Family, Ipv4, Ipv6, Network, Policy, Shutdown, TcpSocket,
-    },
+    sockets::{Access, Family, Network, Policy, Shutdown, TcpSocket},
 };
 
 /// A network of one machine.
@@ -34,10 +32,8 @@ impl Loopback {
         if !case.network && case.clients.is_empty() {
             return Ok(None);
         }
-        let configuration = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: vec![] };
-        let network = Network::new(sockets::Loopback, &configuration, machine)?;
-        let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
-        let access = Access::new(network.clone(), policy);
+        let network = Network::loopback(machine)?;
+        let access = Access::new(network.clone(), Policy::everything());
         let mut served = None;
         if !case.clients.is_empty() {
             let listener = access.tcp(Family::Ipv4)?;

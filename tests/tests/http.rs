@@ -16,7 +16,7 @@ use wasi::{
     Command, Engine, Limits, hosted, http,
     io::{InputStream, OutputStream},
     serve::{Handler, Server},
-    sockets::{Access, Allowed, Configuration, Family, Ipv4, Ipv6, Loopback, Network, Policy, TcpSocket},
+    sockets::{Access, Allowed, Family, Network, Policy, TcpSocket},
 };
 
 /// Serves the guest while `client` talks to it, and then ends it.
@@ -24,10 +24,8 @@ fn serving<T>(client: impl AsyncFnOnce(&Access) -> T) -> T {
     let wasm = fs::read(guests::http().unwrap()).unwrap();
     let machine = hosted::machine();
     let handler = Handler::new(&Engine::new(), &wasm).unwrap_or_else(|refusal| panic!("{refusal}"));
-    let none = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
-    let network = Network::new(Loopback, &none, &machine).unwrap();
-    let everything = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
-    let access = Access::new(network.clone(), everything);
+    let network = Network::loopback(&machine).unwrap();
+    let access = Access::new(network.clone(), Policy::everything());
     let listener = access.tcp(Family::Ipv4).unwrap();
     listener.bind("127.0.0.1:80".parse().unwrap()).unwrap();
     listener.listen().unwrap();

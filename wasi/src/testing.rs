@@ -5,7 +5,7 @@ use crate::{
     clocks::{Clock, TimerQueue},
     memory::{LinearMemories, Region},
     random::Entropy,
-    sockets::{Access, Allowed, Configuration, Ipv4, Ipv6, Loopback, Network, Policy},
+    sockets::{Access, Network, Policy},
     types::Nanoseconds,
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
@@ -138,11 +138,13 @@ pub(crate) struct TestNetwork {
 
 impl TestNetwork {
     pub(crate) fn new(machine: &Machine) -> Self {
-        let configuration = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
-        let network = Network::new(Loopback, &configuration, machine).unwrap();
-        let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
+        let network = Network::loopback(machine).unwrap();
         let run = Box::pin(network.run());
-        Self { access: Access::new(network, policy), run, woken: Arc::new(Flag(AtomicBool::new(true))) }
+        Self {
+            access: Access::new(network, Policy::everything()),
+            run,
+            woken: Arc::new(Flag(AtomicBool::new(true))),
+        }
     }
 
     /// Lets it do what it can do now.

@@ -21,8 +21,8 @@ use wasi::{
     clocks::Clock,
     io::{InputStream, OutputStream},
     sockets::{
-        Access, Allowed, Configuration, Device, Family, Ipv4, Ipv6, Lookup, Network, Policy, Shutdown,
-        TcpSocket, UdpSocket,
+        Access, Configuration, Device, Family, Ipv4, Ipv6, Lookup, Network, Policy, Shutdown, TcpSocket,
+        UdpSocket,
         smoltcp::{
             phy::{self, ChecksumCapabilities, DeviceCapabilities},
             time::Instant,
@@ -174,10 +174,9 @@ impl Adversary {
         let nameservers = [IpAddr::from([10, 0, 0, 2])].into();
         let configuration = Configuration { ipv4, ipv6: Ipv6::Automatic, nameservers };
         let network = Network::new(Port(cable.clone()), &configuration, &machine(clock.clone())).unwrap();
-        let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
         Self {
             driver: Box::pin(network.run()),
-            access: Access::new(network.clone(), policy),
+            access: Access::new(network.clone(), Policy::everything()),
             clock,
             cable,
             network,

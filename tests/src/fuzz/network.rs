@@ -9,9 +9,7 @@ use std::{
 use wasi::{
     Machine, Result,
     io::{InputStream, OutputStream},
-    sockets::{
-        Access, Allowed, Configuration, Family, Ipv4, Ipv6, Loopback, Network, Policy, Shutdown, TcpSocket,
-    },
+    sockets::{Access, Family, Network, Policy, Shutdown, TcpSocket},
 };
 
 /// The clients of a program, and the network on which they are.
@@ -24,10 +22,8 @@ pub struct Clients {
 impl Clients {
     /// These, and a socket for whom they want.
     pub fn new(machine: &Machine, clients: Vec<Client>) -> Self {
-        let configuration = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: vec![] };
-        let network = Network::new(Loopback, &configuration, machine).expect("a network");
-        let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
-        let access = Access::new(network.clone(), policy);
+        let network = Network::loopback(machine).expect("a network");
+        let access = Access::new(network.clone(), Policy::everything());
         let listener = access.tcp(Family::Ipv4).expect("a socket");
         listener.bind("127.0.0.1:80".parse().expect("an address")).expect("an address that is free");
         listener.listen().expect("a socket that listens");

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Limits as RunLimits, hosted,
     io::{InputStream, OutputStream},
-    sockets::{Access, Allowed, Configuration, Family, Ipv4, Ipv6, Loopback, Network, Policy},
+    sockets::{Access, Family, Network, Policy},
 };
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -83,10 +83,8 @@ const ANSWERS: &str = "(call $set (local.get 1) (i32.const 0) (call $response (c
 /// What comes back when a server that has this handler is sent this on one connection, which then stays open.
 fn ask(body: &str, requests: &str) -> String {
     let machine = hosted::machine();
-    let none = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
-    let network = Network::new(Loopback, &none, &machine).unwrap();
-    let policy = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
-    let access = Access::new(network.clone(), policy);
+    let network = Network::loopback(&machine).unwrap();
+    let access = Access::new(network.clone(), Policy::everything());
     let listener = access.tcp(Family::Ipv4).unwrap();
     let address = "127.0.0.1:80".parse().unwrap();
     listener.bind(address).unwrap();

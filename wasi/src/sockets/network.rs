@@ -1,7 +1,7 @@
 //! A machine's network as its programs share it: how it is made, driven and asked.
 
 use super::{
-    Device,
+    Device, Loopback,
     device::{Link, Wire},
     notify::{Notify, Woken},
     ports::{Port, Protocol},
@@ -96,6 +96,15 @@ impl Network {
         let woken = stack.woken.clone();
         let (clock, entropy) = (machine.clock.clone(), machine.entropy.clone());
         Ok(Self(Arc::new(Shared { stack: Mutex::new(stack), woken, clock, entropy })))
+    }
+
+    /// The network of a machine without a device: it talks to itself alone.
+    ///
+    /// # Errors
+    /// What the source of entropy says.
+    pub fn loopback(machine: &Machine) -> Result<Self> {
+        let configuration = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
+        Self::new(Loopback, &configuration, machine)
     }
 
     /// Drives the network: takes frames from the device, sends, and keeps the time. One task at a time is to do this, for as long as

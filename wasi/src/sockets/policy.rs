@@ -40,6 +40,13 @@ pub struct Policy {
     pub listen: Allowed<u16>,
 }
 
+impl Policy {
+    /// All there is to do.
+    pub fn everything() -> Self {
+        Self { connect: Allowed::Everything, listen: Allowed::Everything }
+    }
+}
+
 /// Somebody to connect to: written `HOST:PORT`, where `HOST` is a name (`*.example.org` for all below `example.org`), an address, a network
 /// (`10.0.0.0/8`) or `*`, IPv6 in brackets (`[fd00::/8]`), and `PORT` a number or `*`. Without `:PORT` it is any port.
 #[derive(Clone, Debug, PartialEq, Eq)]

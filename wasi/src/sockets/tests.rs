@@ -63,12 +63,7 @@ fn machine() -> Machine {
 
 /// A machine that talks to itself alone.
 fn alone() -> Network {
-    let none = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
-    Network::new(Loopback, &none, &machine()).unwrap()
-}
-
-fn everything() -> Policy {
-    Policy { connect: Allowed::Everything, listen: Allowed::Everything }
+    Network::loopback(&machine()).unwrap()
 }
 
 #[derive(Default)]

@@ -5,7 +5,7 @@ use crate::io::{InputStream, OutputStream};
 
 fn local() -> (Network, Access) {
     let network = alone();
-    let access = Access::new(network.clone(), everything());
+    let access = Access::new(network.clone(), Policy::everything());
     (network, access)
 }
 

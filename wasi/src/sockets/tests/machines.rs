@@ -7,7 +7,7 @@ use super::{
 use crate::{io::InputStream, sockets::smoltcp::wire::TcpControl};
 
 fn accesses(networks: &[Network; 2]) -> [Access; 2] {
-    networks.clone().map(|network| Access::new(network, everything()))
+    networks.clone().map(|network| Access::new(network, Policy::everything()))
 }
 
 /// Sends `bytes` from the second machine to the first, and back.
@@ -127,7 +127,7 @@ fn a_datagram_fits_when_it_is_said_to() {
 #[test]
 fn a_port_scan_leaves_the_listener_alone() {
     let (network, comes, _) = cable::told();
-    let access = Access::new(network.clone(), everything());
+    let access = Access::new(network.clone(), Policy::everything());
     run(&[&network], async {
         let server = access.tcp(Family::Ipv4).unwrap();
         server.bind(address("10.0.0.1:80")).unwrap();

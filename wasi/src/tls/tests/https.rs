@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Machine, hosted,
     http::{DownloadFailure, Error as HttpError, NetworkConnector, Secure, download},
-    sockets::{Access, Allowed, Configuration, Family, Ipv4, Ipv6, Loopback, Network, Policy, TcpSocket},
+    sockets::{Access, Allowed, Family, Network, Policy, TcpSocket},
 };
 use core::net::{Ipv4Addr, SocketAddr};
 
@@ -43,10 +43,8 @@ fn get(
     connect: Allowed<crate::sockets::Destination>,
 ) -> Result<Vec<u8>, DownloadFailure> {
     let machine: Machine = hosted::machine();
-    let none = Configuration { ipv4: Ipv4::None, ipv6: Ipv6::None, nameservers: Vec::new() };
-    let network = Network::new(Loopback, &none, &machine).unwrap();
-    let everything = Policy { connect: Allowed::Everything, listen: Allowed::Everything };
-    let listener = Access::new(network.clone(), everything).tcp(Family::Ipv4).unwrap();
+    let network = Network::loopback(&machine).unwrap();
+    let listener = Access::new(network.clone(), Policy::everything()).tcp(Family::Ipv4).unwrap();
     listener.bind(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 443)).unwrap();
     listener.listen().unwrap();
 
