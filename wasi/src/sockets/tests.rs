@@ -8,57 +8,29 @@ mod routers;
 use super::*;
 use crate::{
     Error, Machine, Result,
-    clocks::{Clock, Timer, TimerQueue},
-    hosted::SystemEntropy,
-    types::Nanoseconds,
+    clocks::{Clock, Timer},
+    testing::{self, TestClock},
 };
-use alloc::{boxed::Box, sync::Arc, task::Wake, vec::Vec};
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{
     future::{Future, poll_fn},
     net::SocketAddr,
     pin::pin,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     task::{Context, Poll, Waker},
 };
 
-/// A clock that stands still while somebody can go on, and then goes on to when the next one can: what takes minutes takes no time,
-/// and is the same every time.
-struct VirtualClock {
-    now: AtomicU64,
-    timers: Arc<TimerQueue>,
-}
-
 std::thread_local! {
-    /// Every test's own.
-    static CLOCK: Arc<VirtualClock> =
-        Arc::new(VirtualClock { now: AtomicU64::new(1), timers: Arc::new(TimerQueue::new(|_| ())) });
-}
-
-impl Clock for VirtualClock {
-    fn monotonic(&self) -> Nanoseconds {
-        self.now.load(Ordering::Relaxed)
-    }
-
-    fn monotonic_resolution(&self) -> Nanoseconds {
-        1
-    }
-
-    fn wall(&self) -> Result<Nanoseconds> {
-        Err(Error::NoDevice)
-    }
-
-    fn wall_resolution(&self) -> Nanoseconds {
-        1
-    }
-
-    fn timers(&self) -> &Arc<TimerQueue> {
-        &self.timers
-    }
+    /// Every test's own. The clock stands still while somebody can go on, and then goes on to when the next one can: what takes minutes takes
+    /// no time, and is the same every time.
+    static MACHINE: (Machine, Arc<TestClock>) = testing::machine();
 }
 
 fn machine() -> Machine {
-    let clock = CLOCK.with(Clone::clone);
-    Machine { clock, entropy: Arc::new(SystemEntropy), memories: None }
+    MACHINE.with(|(machine, _)| machine.clone())
+}
+
+fn clock() -> Arc<TestClock> {
+    MACHINE.with(|(_, clock)| clock.clone())
 }
 
 /// A machine that talks to itself alone.
@@ -66,36 +38,17 @@ fn alone() -> Network {
     Network::loopback(&machine()).unwrap()
 }
 
-#[derive(Default)]
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Runs `test` to its end, and the networks meanwhile.
 fn run<T>(networks: &[&Network], test: impl Future<Output = T>) -> T {
-    let clock = CLOCK.with(Clone::clone);
     let mut drivers: Vec<_> = networks.iter().map(|network| Box::pin(network.run())).collect();
     let mut test = pin!(test);
-    let woken = Arc::new(Woken::default());
-    let waker = Waker::from(woken.clone());
-    let task = &mut Context::from_waker(&waker);
-    loop {
+    let both = poll_fn(|task| {
         for driver in &mut drivers {
             assert!(driver.as_mut().poll(task).is_pending());
         }
-        if let Poll::Ready(result) = test.as_mut().poll(task) {
-            return result;
-        }
-        if !woken.0.swap(false, Ordering::Relaxed) {
-            let next = clock.timers.next_deadline().expect("somebody waits for what never comes");
-            clock.now.fetch_max(next, Ordering::Relaxed);
-            clock.timers.fire(next);
-        }
-    }
+        test.as_mut().poll(task)
+    });
+    testing::run(&clock(), both)
 }
 
 async fn read(socket: &TcpSocket, most: usize) -> Result<Vec<u8>> {
@@ -146,7 +99,7 @@ async fn accept(socket: &TcpSocket) -> Result<TcpSocket> {
 
 /// Lets time pass, in seconds.
 async fn pass(seconds: u64) {
-    let clock = CLOCK.with(Clone::clone);
+    let clock = clock();
     let end = clock.monotonic() + seconds * 1_000_000_000;
     let mut timer = Timer::new(clock.timers().clone());
     poll_fn(|task| {
