@@ -39,6 +39,8 @@ const OURS: [u8; 6] = [2, 0, 0, 0, 0, 1];
 const THEIRS: [u8; 6] = [2, 0, 0, 0, 0, 2];
 /// Turns of the network while time stands still: far more than there is ever to do.
 const TURNS_MAX: u32 = 20_000;
+/// Turns of the network in a second of time that passes: what smoltcp calls due at once and does not do would fill it with turns.
+const TURNS_A_SECOND: u64 = 200;
 /// Steps of one input.
 const STEPS: usize = 64;
 
@@ -206,7 +208,9 @@ impl Adversary {
     /// Lets time pass.
     fn pass(&mut self, nanoseconds: u64) {
         let end = self.clock.monotonic().saturating_add(nanoseconds);
+        let mut turns = 1_000 + TURNS_A_SECOND * (nanoseconds / 1_000_000_000);
         while let Some(next) = self.clock.timers().next_deadline().filter(|&next| next <= end) {
+            turns = turns.checked_sub(1).expect("the network rests when time passes");
             self.clock.advance_to(next);
             self.clock.timers().fire(next);
             self.turn();

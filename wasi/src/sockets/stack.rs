@@ -292,12 +292,14 @@ impl Stack {
         });
         self.connections.settle(&mut self.sockets, &mut self.ports, now);
         // A device without room says when it has.
-        if (more || sending || self.link.is_looping()) && !self.link.take_full() {
+        let full = self.link.take_full();
+        if (more || sending || self.link.is_looping()) && !full {
             return Next::More;
         }
+        let pause = if full { FULL } else { SHORTEST };
         let [v4, v6] = &self.sockets.0;
         let stack = [v4, v6].into_iter().filter_map(|sockets| self.interface.poll_at(at, sockets)).min();
-        let stack = stack.map(|at| nanoseconds(at).max(now.saturating_add(SHORTEST)));
+        let stack = stack.map(|at| nanoseconds(at).max(now.saturating_add(pause)));
         let leaving = self.leaving.iter().map(|&(.., deadline)| deadline).min();
         let slaac = self.slaac.as_ref().and_then(Slaac::next);
         Next::Wait([stack, leaving, slaac, self.connections.next()].into_iter().flatten().min())
@@ -338,6 +340,9 @@ impl Stack {
 
 /// A pause before what smoltcp calls due at once and then does not do, as when it has somebody's address still to find out.
 const SHORTEST: Nanoseconds = 200_000;
+/// As long for what is due and finds no room in the device: that is told when there is room, but what else is due comes to pass, such as the
+/// end of a connection in time.
+const FULL: Nanoseconds = 100_000_000;
 
 /// smoltcp's time.
 pub(super) fn instant(now: Nanoseconds) -> Instant {
