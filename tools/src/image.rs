@@ -21,16 +21,14 @@ use crate::qemu::{Channel, Machine, Ports};
 ///
 /// Something named cannot be read or written.
 pub fn image(options: &Image) -> Result<(), Error> {
-    let Image { given, tmpfs, machine, output, program, args } = options;
+    let Image { given, machine, output, program, args } = options;
     let program = Program::find(program, args, given)?;
     let mut manifest = program::manifest(&program, given)?;
     let mut trees = Vec::new();
-    for (root, dir) in (0..).zip(&given.dirs) {
-        let (host, mount) = program::shared(dir, Source::Initrd { root })?;
+    manifest.mounts = program::mounts(given, |root, host, _| {
         trees.push(host);
-        manifest.mounts.push(mount);
-    }
-    manifest.mounts.extend(tmpfs.iter().map(|guest| program::tmpfs(guest)));
+        Source::Initrd { root }
+    })?;
     let initrd = archive::write(Vec::new(), &manifest, program.source.module(), &trees)?;
     let kernel = kernel(machine.kernel.as_deref())?;
 

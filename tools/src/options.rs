@@ -56,9 +56,6 @@ pub struct Run {
     /// What the program is given.
     #[command(flatten)]
     pub given: Given,
-    /// Create an empty directory in memory for the program (repeatable)
-    #[arg(long, value_name = "GUEST")]
-    pub tmpfs: Vec<String>,
     /// The machine that runs it.
     #[command(flatten)]
     pub machine: MachineOptions,
@@ -80,9 +77,6 @@ pub struct Serve {
     /// What the program is given.
     #[command(flatten)]
     pub given: Given,
-    /// Create an empty directory in memory for the program, which its instances share (repeatable)
-    #[arg(long, value_name = "GUEST")]
-    pub tmpfs: Vec<String>,
     /// The machine that runs it.
     #[command(flatten)]
     pub machine: MachineOptions,
@@ -102,9 +96,6 @@ pub struct Image {
     /// What the program is given.
     #[command(flatten)]
     pub given: Given,
-    /// Create an empty directory in memory for the program (repeatable)
-    #[arg(long, value_name = "GUEST")]
-    pub tmpfs: Vec<String>,
     /// The machine that will run it.
     #[command(flatten)]
     pub machine: MachineOptions,
@@ -132,6 +123,11 @@ pub struct Given {
         value_parser = OsStringValueParser::new().try_map(SharedDir::parse),
     )]
     pub dirs: Vec<SharedDir>,
+    /// Create an empty directory in memory for the program (repeatable)
+    ///
+    /// With `serve` the program's instances share it.
+    #[arg(long, value_name = "GUEST")]
+    pub tmpfs: Vec<String>,
     /// Set a variable of the program's environment (repeatable)
     ///
     /// Without a VALUE, the variable is passed on if it is set here.

@@ -110,16 +110,23 @@ pub fn tmpfs(guest: &str) -> Mount {
     Mount { guest: guest.into(), source: Source::Empty, read_only: false }
 }
 
-/// The directory of the host that is to be shared, and its mount with this source.
+/// The program's directories, those of this computer first: what `source` makes of each of these, by its number and where it is.
 ///
 /// # Errors
 ///
-/// It is not there, not a directory, or may not be read.
-pub fn shared(dir: &SharedDir, source: Source) -> Result<(PathBuf, Mount), Error> {
-    let fault = |cause| Error::File { action: "share", path: dir.host.clone(), cause };
-    let host = fs::canonicalize(&dir.host).map_err(fault)?;
-    fs::read_dir(&host).map_err(fault)?;
-    Ok((host, Mount { guest: dir.guest.clone(), source, read_only: dir.read_only }))
+/// A directory is not there, not a directory, or may not be read.
+pub fn mounts(
+    given: &Given,
+    mut source: impl FnMut(u32, PathBuf, &SharedDir) -> Source,
+) -> Result<Vec<Mount>, Error> {
+    let shared = (0..).zip(&given.dirs).map(|(number, dir)| {
+        let fault = |cause| Error::File { action: "share", path: dir.host.clone(), cause };
+        let host = fs::canonicalize(&dir.host).map_err(fault)?;
+        fs::read_dir(&host).map_err(fault)?;
+        let source = source(number, host, dir);
+        Ok(Mount { guest: dir.guest.clone(), source, read_only: dir.read_only })
+    });
+    shared.chain(given.tmpfs.iter().map(|guest| Ok(tmpfs(guest)))).collect()
 }
 
 #[cfg(test)]
@@ -127,12 +134,17 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::options::{Command, Options};
+    use crate::options::{Command, Options, Run};
 
     /// `sisal run` with these words.
-    fn find(line: &[&str]) -> Result<Program, Error> {
+    fn run(line: &[&str]) -> Run {
         let words = ["sisal", "run"].iter().chain(line);
         let Command::Run(run) = Options::try_parse_from(words).unwrap().command else { panic!("{line:?}") };
+        run
+    }
+
+    fn find(line: &[&str]) -> Result<Program, Error> {
+        let run = run(line);
         let (path, args) = run.program.split_first().unwrap();
         Program::find(path, args, &run.given)
     }
@@ -188,16 +200,24 @@ mod tests {
     #[test]
     fn what_is_shared_is_a_directory() {
         let dir = tempfile::tempdir().unwrap();
-        let host = dir.path();
-        let shared_dir = SharedDir { host: host.into(), guest: "/g".into(), read_only: true };
-        let (path, mount) = shared(&shared_dir, Source::Empty).unwrap();
-        assert_eq!(path, dir.path().canonicalize().unwrap());
-        assert_eq!(mount, Mount { guest: "/g".into(), source: Source::Empty, read_only: true });
+        let host = dir.path().to_str().unwrap();
+        let options = ["--tmpfs", "/t", "--dir", &format!("{host}::/g:ro"), "--dir", &format!("{host}::/h")];
+        let source = |root, path: PathBuf, _: &SharedDir| {
+            assert_eq!(path, dir.path().canonicalize().unwrap());
+            Source::Initrd { root }
+        };
+        let mount = |guest: &str, source, read_only| Mount { guest: guest.into(), source, read_only };
+        let expected = [
+            mount("/g", Source::Initrd { root: 0 }, true),
+            mount("/h", Source::Initrd { root: 1 }, false),
+            mount("/t", Source::Empty, false),
+        ];
+        assert_eq!(mounts(&run(&options).given, source).unwrap(), expected);
 
         fs::write(dir.path().join("file"), "").unwrap();
         for (name, why) in [("file", "Not a directory"), ("missing", "No such file or directory")] {
-            let dir = SharedDir { host: host.join(name), ..shared_dir.clone() };
-            let error = shared(&dir, Source::Empty).err().unwrap().to_string();
+            let options = ["--dir", &format!("{host}/{name}")];
+            let error = mounts(&run(&options).given, |_, _, _| Source::Empty).err().unwrap().to_string();
             assert!(error.contains(name) && error.contains(why), "{error}");
         }
     }

@@ -36,16 +36,16 @@ pub fn run(options: &Run) -> Result<ExitCode, Error> {
 ///
 /// It cannot be served.
 pub fn serve(options: Serve) -> Result<ExitCode, Error> {
-    let Serve { mut given, tmpfs, machine, program } = options;
+    let Serve { mut given, machine, program } = options;
     given.network.listen_by_default();
     given.timeout.get_or_insert(REQUEST_TIME);
     // Why requests fail.
     given.log.get_or_insert(LevelFilter::Warn);
-    start(&Run { given, tmpfs, machine, program }, Kind::HttpHandler)
+    start(&Run { given, machine, program }, Kind::HttpHandler)
 }
 
 fn start(options: &Run, kind: Kind) -> Result<ExitCode, Error> {
-    let Run { given, tmpfs, machine, program } = options;
+    let Run { given, machine, program } = options;
     let accel = accel::pick(machine.accel)?;
     let (program, built_in) = match program.split_first() {
         Some((path, args)) => (Program::find(path, args, given)?, false),
@@ -65,13 +65,11 @@ fn start(options: &Run, kind: Kind) -> Result<ExitCode, Error> {
         stderr: io::stderr().is_terminal(),
     };
     let mut shares = Vec::new();
-    for (number, dir) in given.dirs.iter().enumerate() {
+    manifest.mounts = program::mounts(given, |number, host, dir| {
         let tag = format!("dir{number}");
-        let (host, mount) = program::shared(dir, Source::Virtio9p { tag: tag.clone() })?;
-        shares.push(Share { tag, host, read_only: dir.read_only });
-        manifest.mounts.push(mount);
-    }
-    manifest.mounts.extend(tmpfs.iter().map(|guest| program::tmpfs(guest)));
+        shares.push(Share { tag: tag.clone(), host, read_only: dir.read_only });
+        Source::Virtio9p { tag }
+    })?;
     if built_in {
         manifest.mounts.push(program::tmpfs("/tour"));
         manifest.env.push(("SISAL_TOUR".into(), "a=b".into()));
