@@ -9,7 +9,7 @@ use alloc::{collections::VecDeque, vec::Vec};
 use core::task::Waker;
 use smoltcp::{
     iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketSet},
-    phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _, TxToken as _},
+    phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _},
     time::Instant,
     wire::{
         ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet,
@@ -116,6 +116,15 @@ impl<D: Device> Wire<D> {
         let looped = Looped { frames: VecDeque::new(), fill };
         Self { device, address, checksum, looped, frame: Vec::new(), scratch: Vec::new(), full: false }
     }
+
+    /// Room for a frame that the stack sends, beside the one that it gets.
+    fn room(&mut self, now: Instant) -> Option<(&mut Vec<u8>, Sent<'_, D::TxToken<'_>>)> {
+        let token = self.device.transmit(now);
+        self.full |= token.is_none();
+        let (checksum, looped, scratch) = (&self.checksum, &mut self.looped, &mut self.scratch);
+        let sent = Sent { token: token?, address: self.address, checksum, looped, scratch };
+        Some((&mut self.frame, sent))
+    }
 }
 
 impl<D: Device> Link for Wire<D> {
@@ -176,11 +185,7 @@ impl<D: Device> Link for Wire<D> {
 
     fn send(&mut self, now: Instant, frame: &[u8]) {
         if let Some(token) = self.device.transmit(now) {
-            token.consume(frame.len(), |buffer| {
-                if let Some(buffer) = buffer.get_mut(..frame.len()) {
-                    buffer.copy_from_slice(frame);
-                }
-            });
+            put(frame, token);
         }
     }
 
@@ -202,32 +207,12 @@ impl<D: Device> phy::Device for Wire<D> {
             return None;
         }
         // Without room for an answer the frame waits: its sender would only repeat it.
-        let Some(token) = self.device.transmit(now) else {
-            self.full = true;
-            return None;
-        };
-        let sent = Sent {
-            token,
-            address: self.address,
-            checksum: &self.checksum,
-            looped: &mut self.looped,
-            scratch: &mut self.scratch,
-        };
-        Some((Received(&mut self.frame), sent))
+        let (frame, sent) = self.room(now)?;
+        Some((Received(frame), sent))
     }
 
     fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
-        let Some(token) = self.device.transmit(now) else {
-            self.full = true;
-            return None;
-        };
-        Some(Sent {
-            token,
-            address: self.address,
-            checksum: &self.checksum,
-            looped: &mut self.looped,
-            scratch: &mut self.scratch,
-        })
+        self.room(now).map(|(_, sent)| sent)
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -273,12 +258,7 @@ impl<T: phy::TxToken> phy::TxToken for Sent<'_, T> {
             self.looped.frames.push_back(frame);
         }
         if !ours && !packet.loopback {
-            self.token.consume(len, |buffer| {
-                // As long as was asked for, of any device that is worth the name.
-                if let Some(buffer) = buffer.get_mut(..len) {
-                    buffer.copy_from_slice(self.scratch);
-                }
-            });
+            put(self.scratch, self.token);
         }
         result
     }
@@ -389,6 +369,16 @@ impl Packet {
         };
         Self { destination, ..packet.unwrap_or_default() }
     }
+}
+
+/// Gives a frame to the device.
+fn put(frame: &[u8], token: impl phy::TxToken) {
+    token.consume(frame.len(), |buffer| {
+        // As long as was asked for, of any device that is worth the name.
+        if let Some(buffer) = buffer.get_mut(..frame.len()) {
+            buffer.copy_from_slice(frame);
+        }
+    });
 }
 
 /// The beginning of all solicited-node multicast addresses (RFC 4291, 2.7.1).
