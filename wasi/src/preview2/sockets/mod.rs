@@ -80,13 +80,48 @@ macro_rules! numbers {
 }
 numbers! { u8 as u8, u32 as u32, u64 as u64, u64 as usize, }
 
-/// Defines the functions that get and set an option of a socket, and `register_options`, which offers them.
+/// Defines the functions that sockets of both kinds have, those that get and set an option of a socket, and `register_options`, which
+/// offers them all.
 macro_rules! options {
     ($socket:ty, $resource:literal: $(
         $field:ident: $value:ty,
         $(#[$get_doc:meta])* $get_name:literal $get:ident,
         $(#[$set_doc:meta])* $set_name:literal $set:ident;
     )*) => {
+        /// The address that it is bound to.
+        pub fn local_address(
+            call: &mut Preview2<'_>,
+            (socket,): &(Borrow<$socket>,),
+        ) -> Coded<IpSocketAddress> {
+            let socket = &call.data.state.table.get::<$socket>(socket.rep)?.socket;
+            coded(socket.local_address().map(Into::into).ok_or(ErrorCode::InvalidState))
+        }
+
+        /// The address that it is connected to.
+        pub fn remote_address(
+            call: &mut Preview2<'_>,
+            (socket,): &(Borrow<$socket>,),
+        ) -> Coded<IpSocketAddress> {
+            let socket = &call.data.state.table.get::<$socket>(socket.rep)?.socket;
+            coded(socket.remote_address().map(Into::into).ok_or(ErrorCode::InvalidState))
+        }
+
+        /// What addresses it has.
+        pub fn address_family(
+            call: &mut Preview2<'_>,
+            (socket,): &(Borrow<$socket>,),
+        ) -> Polled<IpAddressFamily> {
+            Poll::Ready(Ok(call.data.state.table.get::<$socket>(socket.rep)?.socket.family().into()))
+        }
+
+        /// A pollable for when something that it waits for has happened; at once if it waits for nothing.
+        pub fn subscribe(
+            call: &mut Preview2<'_>,
+            (socket,): &(Borrow<$socket>,),
+        ) -> Polled<Own<Pollable>> {
+            Poll::Ready(Ok(call.data.state.subscribe(socket.rep)?))
+        }
+
         $(
             $(#[$get_doc])*
             pub fn $get(
@@ -112,7 +147,11 @@ macro_rules! options {
         )*
 
         fn register_options(interface: &mut component::host::InterfaceBuilder<'_, $crate::preview2::Data>) {
-            interface$(
+            interface
+                .func(concat!("[method]", $resource, ".local-address"), local_address)
+                .func(concat!("[method]", $resource, ".remote-address"), remote_address)
+                .func(concat!("[method]", $resource, ".address-family"), address_family)
+                .func(concat!("[method]", $resource, ".subscribe"), subscribe)$(
                 .func(concat!("[method]", $resource, ".", $get_name), $get)
                 .func(concat!("[method]", $resource, ".", $set_name), $set)
             )*;

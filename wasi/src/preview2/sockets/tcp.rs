@@ -137,12 +137,8 @@ pub fn register(linker: &mut Interfaces) {
         .func("[method]tcp-socket.start-listen", start_listen)
         .func("[method]tcp-socket.finish-listen", finish_listen)
         .func("[method]tcp-socket.accept", accept)
-        .func("[method]tcp-socket.local-address", local_address)
-        .func("[method]tcp-socket.remote-address", remote_address)
         .func("[method]tcp-socket.is-listening", is_listening)
-        .func("[method]tcp-socket.address-family", address_family)
         .func("[method]tcp-socket.set-listen-backlog-size", set_listen_backlog_size)
-        .func("[method]tcp-socket.subscribe", subscribe)
         .func("[method]tcp-socket.shutdown", shutdown);
     register_options(&mut tcp);
 }
@@ -291,26 +287,9 @@ pub fn accept(
     }
 }
 
-/// The address that it is bound to.
-pub fn local_address(call: &mut Preview2<'_>, (socket,): &(Borrow<TcpSocket>,)) -> Coded<IpSocketAddress> {
-    let socket = &call.data.state.table.get::<TcpSocket>(socket.rep)?.socket;
-    coded(socket.local_address().map(Into::into).ok_or(ErrorCode::InvalidState))
-}
-
-/// The address that it is connected to.
-pub fn remote_address(call: &mut Preview2<'_>, (socket,): &(Borrow<TcpSocket>,)) -> Coded<IpSocketAddress> {
-    let socket = &call.data.state.table.get::<TcpSocket>(socket.rep)?.socket;
-    coded(socket.remote_address().map(Into::into).ok_or(ErrorCode::InvalidState))
-}
-
 /// Whether it listens.
 pub fn is_listening(call: &mut Preview2<'_>, (socket,): &(Borrow<TcpSocket>,)) -> Polled<bool> {
     Poll::Ready(Ok(call.data.state.table.get::<TcpSocket>(socket.rep)?.socket.is_listening()))
-}
-
-/// What addresses it has.
-pub fn address_family(call: &mut Preview2<'_>, (socket,): &(Borrow<TcpSocket>,)) -> Polled<IpAddressFamily> {
-    Poll::Ready(Ok(call.data.state.table.get::<TcpSocket>(socket.rep)?.socket.family().into()))
 }
 
 /// Sets how many connections may wait to be accepted.
@@ -330,11 +309,6 @@ pub fn set_listen_backlog_size(
             Ok(())
         }
     })
-}
-
-/// A pollable for when what was begun can be finished, or a connection be accepted.
-pub fn subscribe(call: &mut Preview2<'_>, (socket,): &(Borrow<TcpSocket>,)) -> Polled<Own<Pollable>> {
-    Poll::Ready(Ok(call.data.state.subscribe(socket.rep)?))
 }
 
 /// Shuts one or both directions of a connection down. Its streams are closed then.

@@ -131,10 +131,6 @@ pub fn register(linker: &mut Interfaces) {
     udp.func("[method]udp-socket.start-bind", start_bind)
         .func("[method]udp-socket.finish-bind", finish_bind)
         .func("[method]udp-socket.stream", stream)
-        .func("[method]udp-socket.local-address", local_address)
-        .func("[method]udp-socket.remote-address", remote_address)
-        .func("[method]udp-socket.address-family", address_family)
-        .func("[method]udp-socket.subscribe", subscribe)
         .func("[method]incoming-datagram-stream.receive", receive)
         .func("[method]incoming-datagram-stream.subscribe", subscribe_incoming)
         .func("[method]outgoing-datagram-stream.check-send", check_send)
@@ -217,28 +213,6 @@ pub fn stream(
     let incoming = table.insert_child(incoming, socket.rep).map_err(refused)?;
     let outgoing = table.insert_child(outgoing, socket.rep).map_err(refused)?;
     coded(Ok::<_, ErrorCode>((Own::new(incoming), Own::new(outgoing))))
-}
-
-/// The address that it is bound to.
-pub fn local_address(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Coded<IpSocketAddress> {
-    let socket = &call.data.state.table.get::<UdpSocket>(socket.rep)?.socket;
-    coded(socket.local_address().map(Into::into).ok_or(ErrorCode::InvalidState))
-}
-
-/// The one peer of its streams.
-pub fn remote_address(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Coded<IpSocketAddress> {
-    let socket = &call.data.state.table.get::<UdpSocket>(socket.rep)?.socket;
-    coded(socket.remote_address().map(Into::into).ok_or(ErrorCode::InvalidState))
-}
-
-/// What addresses it has.
-pub fn address_family(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Polled<IpAddressFamily> {
-    Poll::Ready(Ok(call.data.state.table.get::<UdpSocket>(socket.rep)?.socket.family().into()))
-}
-
-/// A pollable for when what was begun can be finished: always.
-pub fn subscribe(call: &mut Preview2<'_>, (socket,): &(Borrow<UdpSocket>,)) -> Polled<Own<Pollable>> {
-    Poll::Ready(Ok(call.data.state.subscribe(socket.rep)?))
 }
 
 /// Receives up to `max` datagrams, as many as are there: perhaps none.
