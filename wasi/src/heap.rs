@@ -96,6 +96,14 @@ pub(crate) fn reserve<T>(vec: &mut Vec<T>, more: usize) -> Result<()> {
     if room < more { grow(vec, more) } else { Ok(()) }
 }
 
+/// So many elements, as an allocation that can be refused.
+pub(crate) fn filled<T: Clone>(len: usize, value: T) -> Result<Vec<T>> {
+    let mut vec = Vec::new();
+    reserve(&mut vec, len)?;
+    vec.resize(len, value);
+    Ok(vec)
+}
+
 #[cold]
 fn grow<T>(vec: &mut Vec<T>, more: usize) -> Result<()> {
     // Twice the capacity, so that many small growths cost little; the old elements are there until they are copied.

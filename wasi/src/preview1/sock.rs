@@ -14,7 +14,6 @@ use crate::{
     io::InputStream,
     sockets::{Shutdown, TcpSocket},
 };
-use alloc::vec::Vec;
 use core::task::{Context, Poll, ready};
 
 /// `siflags`: there are none.
@@ -150,9 +149,7 @@ fn peek(
     }
     let there = ready!(socket.poll_readable(task))?.bytes;
     let len = usize::try_from(there.min(vectors.total().into())).map_err(|_| Error::Overflow)?;
-    let mut bytes = Vec::new();
-    heap::reserve(&mut bytes, len)?;
-    bytes.resize(len, 0);
+    let mut bytes = heap::filled(len, 0)?;
     let count = ready!(socket.poll_peek(task, &mut bytes))?;
     bytes.truncate(count);
     let mut rest = &bytes[..];

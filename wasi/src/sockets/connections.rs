@@ -101,6 +101,14 @@ pub(super) struct Listener {
     pub(super) options: Options,
 }
 
+/// Whom a connection that comes about is for.
+enum Owner {
+    /// A program that connects, from this port.
+    Program(Port),
+    /// Whoever accepts it.
+    Listener(Id),
+}
+
 impl Connection {
     /// smoltcp's socket of it.
     pub(super) fn socket<'s>(&self, sockets: &'s mut Sockets) -> &'s mut Socket<'static> {
@@ -176,13 +184,29 @@ impl Connections {
     pub(super) fn open(
         &mut self,
         sockets: &mut SocketSet<'static>,
-        (family, mut socket): (Family, Socket<'static>),
+        (family, socket): (Family, Socket<'static>),
         port: Port,
+        notify: Arc<Notify>,
+        now: Nanoseconds,
+    ) -> Id {
+        self.begin(sockets, (family, socket), Owner::Program(port), notify, now)
+    }
+
+    /// A connection that comes about from now on.
+    fn begin(
+        &mut self,
+        sockets: &mut SocketSet<'static>,
+        (family, mut socket): (Family, Socket<'static>),
+        owner: Owner,
         notify: Arc<Notify>,
         now: Nanoseconds,
     ) -> Id {
         socket.set_timeout(Some(Duration::from_micros(CONNECT / 1_000)));
         let id = self.number();
+        let (port, listener) = match owner {
+            Owner::Program(port) => (Some(port), None),
+            Owner::Listener(listener) => (None, Some(listener)),
+        };
         let connection = Connection {
             family,
             handle: sockets.add(socket),
@@ -193,8 +217,8 @@ impl Connections {
             failed: None,
             orphaned: None,
             resetting: None,
-            port: Some(port),
-            listener: None,
+            port,
+            listener,
             changing: true,
             waits: false,
         };
@@ -301,29 +325,9 @@ impl Connections {
         }
         let mut socket = socket(&listener.options)?;
         socket.listen(syn.to).map_err(|_| Error::Invalid)?;
-        socket.set_timeout(Some(Duration::from_micros(CONNECT / 1_000)));
         listener.coming = listener.coming.saturating_add(1);
-        let family = listener.family;
-        let id = self.number();
-        let connection = Connection {
-            family,
-            handle: sockets.add(socket),
-            notify: Notify::new(woken),
-            rest: VecDeque::new(),
-            finished: false,
-            connecting: Some(now.saturating_add(CONNECT)),
-            failed: None,
-            orphaned: None,
-            resetting: None,
-            port: None,
-            listener: Some(number),
-            changing: true,
-            waits: false,
-        };
-        self.connections.insert(id, connection);
-        self.changing.push(id);
-        self.look.get_or_insert(now.saturating_add(LOOK));
-        Ok(Some(id))
+        let socket = (listener.family, socket);
+        Ok(Some(self.begin(sockets, socket, Owner::Listener(number), Notify::new(woken), now)))
     }
 
     /// The frame that asked has been looked at. What was broken (its checksum) has not begun a connection.
@@ -505,12 +509,8 @@ fn keep(socket: &mut Socket<'static>, rest: &mut VecDeque<u8>) {
 /// # Errors
 /// [`Error::NoMemory`].
 pub(super) fn socket(options: &Options) -> Result<Socket<'static>> {
-    let [receive, send] = [options.receive_buffer, options.send_buffer].map(|size| {
-        let mut buffer = Vec::new();
-        heap::reserve(&mut buffer, size)?;
-        buffer.resize(size, 0);
-        Ok(SocketBuffer::new(buffer))
-    });
+    let [receive, send] = [options.receive_buffer, options.send_buffer]
+        .map(|size| Ok(SocketBuffer::new(heap::filled(size, 0)?)));
     let mut socket = Socket::new(receive?, send?);
     options.apply(&mut socket);
     Ok(socket)

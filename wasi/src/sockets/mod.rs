@@ -27,7 +27,7 @@ pub use smoltcp;
 pub use tcp::{Options, Shutdown, TcpSocket};
 pub use udp::{Datagram, UdpOptions, UdpSocket};
 
-use core::net::IpAddr;
+use core::{net::IpAddr, ops::RangeInclusive};
 use smoltcp::wire::IpAddress;
 
 /// A family of addresses.
@@ -47,5 +47,12 @@ impl Family {
 
     fn is_of(self, address: &IpAddress) -> bool {
         self == Self::of((*address).into())
+    }
+}
+
+/// Brings the sizes of buffers that are asked for into the range of those that there can be.
+fn bring_into(range: RangeInclusive<usize>, sizes: [&mut usize; 2]) {
+    for size in sizes {
+        *size = (*size).clamp(*range.start(), *range.end());
     }
 }

@@ -1,7 +1,7 @@
 //! TCP sockets, as POSIX and WASI know them: bound, then connecting or listening, then connected, and at last closed.
 
 use super::{
-    Access, Family, Network,
+    Access, Family, Network, bring_into,
     connections::{self, Id, listen_endpoint},
     notify::Notify,
     policy::is_for_many,
@@ -16,6 +16,7 @@ use alloc::sync::Arc;
 use core::{
     mem,
     net::SocketAddr,
+    ops::RangeInclusive,
     task::{Context, Poll},
 };
 use smoltcp::{
@@ -94,9 +95,8 @@ impl Default for Options {
     }
 }
 
-/// The sizes that a buffer can have: what is asked for is brought between them.
-const BUFFER_MIN: usize = 4 << 10;
-const BUFFER_MAX: usize = 1 << 20;
+/// The sizes that a buffer can have.
+const BUFFER: RangeInclusive<usize> = 4 << 10..=1 << 20;
 
 impl Options {
     pub(super) fn apply(&self, socket: &mut Socket<'static>) {
@@ -389,9 +389,7 @@ impl TcpSocket {
         let mut state = self.0.state.lock();
         let options = &mut state.options;
         set(options);
-        for size in [&mut options.receive_buffer, &mut options.send_buffer] {
-            *size = (*size).clamp(BUFFER_MIN, BUFFER_MAX);
-        }
+        bring_into(BUFFER, [&mut options.receive_buffer, &mut options.send_buffer]);
         let options = *options;
         self.network().with(|stack| match state.stage {
             Stage::Listening(id, _) => {

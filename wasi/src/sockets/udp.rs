@@ -1,7 +1,7 @@
 //! UDP sockets.
 
 use super::{
-    Access, Family, Network,
+    Access, Family, Network, bring_into,
     connections::listen_endpoint,
     notify::Notify,
     policy::is_for_many,
@@ -12,6 +12,7 @@ use alloc::{sync::Arc, vec::Vec};
 use core::{
     mem,
     net::SocketAddr,
+    ops::RangeInclusive,
     task::{Context, Poll},
 };
 use smoltcp::{
@@ -65,9 +66,8 @@ pub struct Datagram {
 
 /// Datagrams that wait on each way, at most.
 const DATAGRAMS: usize = 256;
-/// The sizes that a buffer can have: what is asked for is brought between them.
-const BUFFER_MIN: usize = 16 << 10;
-const BUFFER_MAX: usize = 4 << 20;
+/// The sizes that a buffer can have.
+const BUFFER: RangeInclusive<usize> = 16 << 10..=4 << 20;
 /// The most that a datagram can have in it: over IPv4 as much as the stack can send in fragments, over IPv6 what fits a packet of
 /// Ethernet.
 const PAYLOAD_MAX_V4: usize = (16 << 10) - 20 - 8;
@@ -248,9 +248,7 @@ impl UdpSocket {
         let mut state = self.0.state.lock();
         let options = &mut state.options;
         set(options);
-        for size in [&mut options.receive_buffer, &mut options.send_buffer] {
-            *size = (*size).clamp(BUFFER_MIN, BUFFER_MAX);
-        }
+        bring_into(BUFFER, [&mut options.receive_buffer, &mut options.send_buffer]);
         let hop_limit = options.hop_limit.max(1);
         drop(state);
         let set: Poll<Result<()>> = self.with(|socket, _| {
@@ -302,12 +300,7 @@ impl Drop for Inner {
 /// A socket with buffers as large as the options say.
 fn socket(options: &UdpOptions) -> Result<Socket<'static>> {
     let [receive, send] = [options.receive_buffer, options.send_buffer].map(|size| {
-        let (mut datagrams, mut buffer) = (Vec::new(), Vec::new());
-        heap::reserve(&mut datagrams, DATAGRAMS)?;
-        heap::reserve(&mut buffer, size)?;
-        datagrams.resize(DATAGRAMS, PacketMetadata::EMPTY);
-        buffer.resize(size, 0);
-        Ok(PacketBuffer::new(datagrams, buffer))
+        Ok(PacketBuffer::new(heap::filled(DATAGRAMS, PacketMetadata::EMPTY)?, heap::filled(size, 0)?))
     });
     let mut socket = Socket::new(receive?, send?);
     socket.set_hop_limit(Some(options.hop_limit.max(1)));
