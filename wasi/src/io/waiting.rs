@@ -22,11 +22,17 @@ impl Waiting {
     /// come again if they still wait.
     #[must_use]
     pub(crate) fn add(&mut self, task: &Context<'_>) -> Self {
-        let mut known = self.first.iter().chain(&self.others);
-        if known.any(|waker| waker.will_wake(task.waker())) {
+        self.add_within(task, WAITING_MAX)
+    }
+
+    /// The same where no more than `most` wait.
+    #[must_use]
+    pub(crate) fn add_within(&mut self, task: &Context<'_>, most: usize) -> Self {
+        let known = || self.first.iter().chain(&self.others);
+        if known().any(|waker| waker.will_wake(task.waker())) {
             return Self::default();
         }
-        let crowd = if self.others.len() < WAITING_MAX { Self::default() } else { mem::take(self) };
+        let crowd = if known().count() < most { Self::default() } else { mem::take(self) };
         match &mut self.first {
             Some(_) => self.others.push(task.waker().clone()),
             none => *none = Some(task.waker().clone()),
