@@ -191,15 +191,23 @@ pub fn handler() -> Result<PathBuf, String> {
     Ok(cargo_build("guests/handler", Wasi::Preview2)?.join("handler.wasm"))
 }
 
-/// Builds the workspace in `directory`; gives where its programs are.
-/// The component that answers HTTP requests.
+/// The guest `http`, which answers HTTP requests and makes some: its file.
 ///
 /// # Errors
-/// When it cannot be built.
+/// As for [`build`].
 pub fn http() -> Result<PathBuf, String> {
     Ok(cargo_build("guests/http", Wasi::Preview2)?.join("http.wasm"))
 }
 
+/// The guest `surface`, which calls what its standard input says: its file.
+///
+/// # Errors
+/// As for [`build`].
+pub fn surface() -> Result<PathBuf, String> {
+    Ok(cargo_build("guests/surface", Wasi::Preview2)?.join("surface.wasm"))
+}
+
+/// Builds the workspace in `directory`; gives where its programs are.
 fn cargo_build(directory: &str, wasi: Wasi) -> Result<PathBuf, String> {
     let directory = sources().join(directory);
     let target = output()?.join(directory.file_name().unwrap_or_default());

@@ -25,7 +25,7 @@ const VALUES: usize = 1 << 20;
 /// The fuel of one instantiation, and of one call.
 const FUEL: u64 = 200_000;
 
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("../../../component/tests/wast/aggregates.wast"),
     include_str!("../../../component/tests/wast/calls.wast"),
     include_str!("../../../component/tests/wast/gated_types.wast"),
@@ -34,6 +34,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("../../../component/tests/wast/lists.wast"),
     include_str!("../../../component/tests/wast/parameters.wast"),
     include_str!("../../../component/tests/wast/resources.wast"),
+    include_str!("../../../component/tests/wast/scalars.wast"),
     include_str!("../../../component/tests/wast/strings.wast"),
 ];
 

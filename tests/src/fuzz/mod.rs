@@ -10,6 +10,7 @@ pub mod boot;
 pub mod components;
 pub mod filesystem;
 pub mod frames;
+mod home;
 pub mod http;
 mod machine;
 mod model;
@@ -18,6 +19,7 @@ mod network;
 pub mod p9;
 pub mod paths;
 pub mod preview1;
+pub mod preview2;
 mod programs;
 
 use arbitrary::Unstructured;
@@ -46,7 +48,7 @@ fn changed(wasm: &[u8], changes: &mut Unstructured<'_>) -> Vec<u8> {
 pub type Target = fn(&[u8]);
 
 /// All targets: the name, and the harness.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("boot", boot::run),
     ("components", components::run),
     ("filesystem", filesystem::run),
@@ -56,4 +58,5 @@ pub const TARGETS: [(&str, Target); 9] = [
     ("p9", p9::run),
     ("paths", paths::run),
     ("preview1", preview1::run),
+    ("preview2", preview2::run),
 ];

@@ -8,17 +8,13 @@
 //! quota; and when the run is over and all its files are removed, nothing is charged to the quota any more.
 
 use super::{
-    filesystem::remove_all,
-    machine::{StepClock, machine, run as run_guest},
-    network::{Client, Clients},
+    home::Home,
+    machine::{machine, run as run_guest},
+    network::{Client, Neighbours},
 };
 use arbitrary::{Result, Unstructured};
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
-use wasi::{
-    Command, Engine, Limits, Program,
-    filesystem::{Permissions, memory::MemoryFileSystem},
-    io::{BytesOutput, pipe},
-};
+use std::sync::Arc;
+use wasi::{Engine, Program, io::pipe};
 use wasm_encoder::{
     BlockType, CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function,
     FunctionSection, GlobalSection, GlobalType, ImportSection, Instruction, MemArg, MemArgTarget,
@@ -226,27 +222,9 @@ pub fn run(data: &[u8]) {
         Ok(program) => program,
         Err(refusal) => panic!("{refusal}"),
     };
-    let clock = StepClock::new();
-    let files = MemoryFileSystem::new(clock.clone(), 200_000, 7).expect("room for the root");
-    let (empty, quota) = files.usage();
-    files.write_file("a", "some content").expect("a file");
-    files.create_directory("d/e").expect("a directory");
-    files.create_symbolic_link("l", "d").expect("a link");
-    files.create_symbolic_link("loop", "d/../loop").expect("a link");
-    files.create_symbolic_link("out", "/etc").expect("a link");
-    let limits = Limits::default()
-        .with_memory(u64::from(MEMORY) * 3)
-        .with_descriptors(DESCRIPTORS)
-        .with_fuel(200_000)
-        .with_time(Duration::from_secs(1_000));
+    let home = Home::new();
     let (reader, writer) = pipe(16);
-    let mut command = Command::new("fuzz")
-        .arg("b")
-        .env("N", "v")
-        .preopen("/", files.root(), Permissions::ReadWrite)
-        .preopen("ro", files.root(), Permissions::ReadOnly)
-        .stdout(Arc::new(BytesOutput::new(Some(1_000))))
-        .limits(limits);
+    let mut command = home.command(u64::from(MEMORY) * 3, 200_000, DESCRIPTORS);
     // Stdin and stderr: bytes and their end, or a pipe from the program to itself, which may make it wait for its deadline.
     if input.arbitrary().unwrap_or(false) {
         command = command.stdin(Arc::new(reader)).stderr(Arc::new(writer));
@@ -256,30 +234,24 @@ pub fn run(data: &[u8]) {
     if input.arbitrary().unwrap_or(false) {
         command = command.slice_fuel(100);
     }
-    let machine = machine(clock.clone());
-    let clients = clients.map(|clients| Clients::new(&machine, clients));
-    if let Some(clients) = &clients {
-        command = command.listener(clients.listener());
+    let machine = machine(home.clock.clone());
+    let mut neighbours = None;
+    if let Some(clients) = clients {
+        let (others, listener) = Neighbours::clients(&machine, clients);
+        command = command.listener(listener);
+        neighbours = Some(others);
     }
     let guest = program.start(&machine, command).expect("the program starts");
-    let outcome = match clients {
-        Some(clients) => run_guest(&clock, clients.beside(guest)),
-        None => run_guest(&clock, guest),
+    let outcome = match neighbours {
+        Some(neighbours) => run_guest(&home.clock, neighbours.beside(guest)),
+        None => run_guest(&home.clock, guest),
     };
     let outcome = outcome.to_string();
     assert!(
         !outcome.is_empty() && !outcome.contains("unreachable"),
         "a call returned what is no errno: {outcome}"
     );
-
-    assert!(files.usage().0 <= quota);
-    let mut visit = |path: &str, stat: &wasi::filesystem::Stat| {
-        assert!(stat.links > 0, "{path}");
-        ControlFlow::Continue(())
-    };
-    files.walk(&mut visit).expect("a tree that can be walked");
-    remove_all(&files);
-    assert_eq!(files.usage().0, empty, "something is charged that is not there any more");
+    home.check();
 }
 
 /// The binary of a program.
