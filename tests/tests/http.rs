@@ -14,13 +14,18 @@ use std::{
 };
 use wasi::{
     Command, Engine, Limits, hosted, http,
-    io::{InputStream, OutputStream},
+    io::{InputStream, OutputStream, pipe},
     serve::{Handler, Server},
     sockets::{Access, Allowed, Family, Network, Policy, TcpSocket},
 };
 
 /// Serves the guest while `client` talks to it, and then ends it.
 fn serving<T>(client: impl AsyncFnOnce(&Access) -> T) -> T {
+    serving_with(|command| command, client)
+}
+
+/// The same, where the guest's instances are handed what `hand` adds.
+fn serving_with<T>(hand: impl FnOnce(Command) -> Command, client: impl AsyncFnOnce(&Access) -> T) -> T {
     let wasm = fs::read(guests::http().unwrap()).unwrap();
     let machine = hosted::machine();
     let handler = Handler::new(&Engine::new(), &wasm).unwrap_or_else(|refusal| panic!("{refusal}"));
@@ -34,6 +39,7 @@ fn serving<T>(client: impl AsyncFnOnce(&Access) -> T) -> T {
     let policy = Policy { connect: these, listen: Allowed::Nothing };
     let limits = Limits::default().with_time(Duration::from_secs(20));
     let command = Command::new("http").network(Access::new(network.clone(), policy)).limits(limits);
+    let command = hand(command);
     let server = Server { handler, machine, command, limits: http::Limits::default(), connections: 100 };
 
     let done = Arc::new(AtomicBool::new(false));
@@ -55,21 +61,45 @@ fn serving<T>(client: impl AsyncFnOnce(&Access) -> T) -> T {
     result.unwrap()
 }
 
-/// Sends a request on a connection of its own, and gives all that comes back until the server closes it.
-async fn ask(access: &Access, request: &str) -> String {
-    let socket: TcpSocket = access.tcp(Family::Ipv4).unwrap();
+async fn connect(access: &Access) -> TcpSocket {
+    let socket = access.tcp(Family::Ipv4).unwrap();
     socket.connect("127.0.0.1:80".parse().unwrap()).unwrap();
     poll_fn(|task| socket.poll_connected(task)).await.unwrap();
-    let mut rest = request.as_bytes();
+    socket
+}
+
+async fn send(socket: &TcpSocket, bytes: &str) {
+    let mut rest = bytes.as_bytes();
     while !rest.is_empty() {
         let count = poll_fn(|task| socket.poll_write(task, rest)).await.unwrap();
         rest = &rest[count..];
     }
+}
+
+/// What comes, until it ends like this, or for good.
+async fn receive(from: &dyn InputStream, end: &str) -> String {
     let (mut all, mut buffer) = (Vec::new(), [0; 4096]);
-    while let count @ 1.. = poll_fn(|task| socket.poll_read(task, &mut buffer)).await.unwrap() {
+    while end.is_empty() || !all.ends_with(end.as_bytes()) {
+        let count = poll_fn(|task| from.poll_read(task, &mut buffer)).await.unwrap();
+        if count == 0 {
+            break;
+        }
         all.extend_from_slice(&buffer[..count]);
     }
     String::from_utf8(all).unwrap()
+}
+
+/// Sends a request on a connection of its own, and gives all that comes back until the server closes it.
+async fn ask(access: &Access, request: &str) -> String {
+    let socket = connect(access).await;
+    // A handler that answers as it reads goes on only if both go on.
+    let (mut sending, mut receiving) = (pin!(send(&socket, request)), pin!(receive(&socket, "")));
+    let mut sent = false;
+    poll_fn(|task| {
+        sent = sent || sending.as_mut().poll(task).is_ready();
+        receiving.as_mut().poll(task)
+    })
+    .await
 }
 
 fn get(path: &str) -> String {
@@ -133,5 +163,26 @@ fn many_requests_at_once_are_all_answered() {
         let path = get("/many");
         let all = hosted::join_all((0..40).map(|_| ask(access, &path))).await;
         assert!(all.iter().all(|answer| answer.starts_with("HTTP/1.1 200 OK\r\n")));
+    });
+}
+
+#[test]
+fn a_handler_may_read_on_when_it_has_answered() {
+    let (stdin, feed) = pipe(16);
+    let (output, stdout) = pipe(1 << 10);
+    let hand = |command: Command| command.stdin(Arc::new(stdin)).stdout(Arc::new(stdout));
+    serving_with(hand, async |access| {
+        let socket = connect(access).await;
+        send(&socket, "POST /late HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nab").await;
+        let answer = receive(&socket, "\r\n0\r\n\r\n").await;
+        assert_eq!(unchunked(&answer), "early");
+        // Had the server thrown away the rest, it would have done so when another is answered.
+        send(&socket, "cde").await;
+        ask(access, &get("/meanwhile")).await;
+        poll_fn(|task| feed.poll_write(task, b"\n")).await.unwrap();
+        assert_eq!(receive(&output, "\n").await, "late: abcde\n");
+        // The connection goes on.
+        send(&socket, &get("/next")).await;
+        assert_eq!(unchunked(&receive(&socket, "").await), "Method::Get /next Some(\"127.0.0.1\")");
     });
 }

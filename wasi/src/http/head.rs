@@ -212,7 +212,7 @@ pub(super) fn response(
     let fields = fields(response.headers, limits, too_large)?;
     let declared = declared(&fields, is_1_1)?;
     let framing = match declared {
-        _ if !has_body(status, method) => Framing::Length(0),
+        _ if bodiless(status, method).is_some() => Framing::Length(0),
         Declared::Nothing => Framing::Close,
         Declared::Length(length) => Framing::Length(length),
         Declared::Chunked => Framing::Chunked,
@@ -222,9 +222,14 @@ pub(super) fn response(
     Ok((head, Delivery { framing, keep_alive, expects_continue: false, is_1_1 }))
 }
 
-/// Whether a response with this status to a request with this method has a body.
-pub(super) fn has_body(status: u16, method: &Method) -> bool {
-    !matches!(status, 100..200 | 204 | 304) && method.as_str() != "HEAD"
+/// How a response with this status to a request with this method says that it has no body; `None` if it may have one.
+pub(super) fn bodiless(status: u16, method: &Method) -> Option<Coding> {
+    match (status, method.as_str()) {
+        // What follows the answer to CONNECT is a tunnel.
+        (100..200 | 204, _) | (200..300, "CONNECT") => Some(Coding::Nothing),
+        (304, _) | (_, "HEAD") => Some(Coding::Unsent),
+        _ => None,
+    }
 }
 
 /// Reads trailers, up to and with the empty line: `None` if there are none.
@@ -324,8 +329,10 @@ fn keep_alive(fields: &Fields, is_1_1: bool) -> bool {
 /// How a body that is sent is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
-    /// There is none, and nothing says so.
+    /// There is none, and nobody may think that there is one (RFC 9110, section 8.6).
     Nothing,
+    /// It stays here, but the fields may say how long it is.
+    Unsent,
     /// It has so many bytes; `true` if the fields say so already.
     Length(u64, bool),
     /// In chunks.
@@ -364,12 +371,7 @@ pub(super) fn write_response(
     if let Some(date) = date.filter(|_| !head.fields.has("date")) {
         line(out, &["Date: ", date]);
     }
-    let mut fields = head.fields.clone();
-    // Nothing follows these, and nobody may think so (RFC 9110, section 8.6).
-    if matches!(head.status, 100..200 | 204) {
-        fields.retain(|name| !name.eq_ignore_ascii_case("content-length"));
-    }
-    rest(out, &fields, coding);
+    rest(out, &head.fields, coding);
 }
 
 /// Fields, what delimits the body, and the empty line.
@@ -377,14 +379,15 @@ fn rest(out: &mut Vec<u8>, fields: &Fields, coding: Coding) {
     match coding {
         Coding::Length(length, false) => line(out, &["Content-Length: ", &length.to_string()]),
         Coding::Chunked => line(out, &["Transfer-Encoding: chunked"]),
-        Coding::Nothing | Coding::Length(_, true) | Coding::Close => {}
+        Coding::Nothing | Coding::Unsent | Coding::Length(_, true) | Coding::Close => {}
     }
-    write_fields(out, fields);
+    write_fields(out, fields, coding != Coding::Nothing);
 }
 
-/// Writes fields and the empty line.
-pub(super) fn write_fields(out: &mut Vec<u8>, fields: &Fields) {
-    for (name, value) in fields.iter() {
+/// Writes fields, with or without a length, and the empty line.
+pub(super) fn write_fields(out: &mut Vec<u8>, fields: &Fields, with_length: bool) {
+    let said = |name: &str| with_length || !name.eq_ignore_ascii_case("content-length");
+    for (name, value) in fields.iter().filter(|(name, _)| said(name)) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b": ");
         out.extend_from_slice(value);

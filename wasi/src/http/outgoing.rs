@@ -157,7 +157,7 @@ impl OutgoingBody {
         let mut body = self.body.lock();
         let bytes = mem::take(&mut body.bytes);
         let some = !bytes.is_empty();
-        if some && coding != Coding::Nothing {
+        if some && !matches!(coding, Coding::Nothing | Coding::Unsent) {
             heap::reserve(out, bytes.len().saturating_add(32))?;
             let chunked = coding == Coding::Chunked;
             if chunked {
@@ -174,10 +174,8 @@ impl OutgoingBody {
             End::Finished(trailers) => {
                 if coding == Coding::Chunked {
                     out.extend_from_slice(b"0\r\n");
-                    let mut trailers = trailers.take().unwrap_or_default();
-                    // What delimits a message is none (RFC 9110, section 6.5.1).
-                    trailers.retain(|name| !name.eq_ignore_ascii_case("content-length"));
-                    head::write_fields(out, &trailers);
+                    // What delimits a message is no trailer (RFC 9110, section 6.5.1).
+                    head::write_fields(out, &trailers.take().unwrap_or_default(), false);
                 }
                 Ok(Taken::End)
             }

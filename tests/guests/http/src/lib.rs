@@ -1,6 +1,6 @@
 //! Answers by what the path says: `/echo` sends the body and its trailers back, `/ask` asks the server itself (with the authority that the
-//! client has used) for `/echo`, and gives on what that says; `/headers` says what is wrong with fields; `/panic`, `/endless` and `/silent` do what they
-//! are called.
+//! client has used) for `/echo`, and gives on what that says; `/late` answers, and reads the body only when there is a line on its stdin; `/headers`
+//! says what is wrong with fields; `/panic`, `/endless` and `/silent` do what they are called.
 
 use wasip2::{
     exports::http::incoming_handler::Guest,
@@ -24,6 +24,7 @@ impl Guest for Handler {
         match path.split('?').next().unwrap_or_default() {
             "/echo" => echo(request, out),
             "/ask" => ask(request, out),
+            "/late" => late(request, out),
             "/headers" => answer(out, &headers()),
             "/refused" => {
                 let refused = outgoing("example.org", "/").map(|_| ()).unwrap_err();
@@ -78,6 +79,18 @@ fn echo(request: IncomingRequest, out: ResponseOutparam) {
     let body = response.body().unwrap();
     ResponseOutparam::set(out, Ok(response));
     send_on(request.consume().unwrap(), body);
+}
+
+fn late(request: IncomingRequest, out: ResponseOutparam) {
+    answer(out, "early");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    let body = request.consume().unwrap();
+    let stream = body.stream().unwrap();
+    let mut all = Vec::new();
+    while let Ok(bytes) = stream.blocking_read(1 << 16) {
+        all.extend(bytes);
+    }
+    println!("late: {}", String::from_utf8(all).unwrap());
 }
 
 fn outgoing(

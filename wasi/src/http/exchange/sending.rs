@@ -87,9 +87,9 @@ impl State {
         }
         let (method, is_1_1) = (self.method.as_ref(), self.peer_is_1_1());
         if let (Some(status), Some(method)) = (status, method)
-            && !head::has_body(status, method)
+            && let Some(coding) = head::bodiless(status, method)
         {
-            return Ok(Coding::Nothing);
+            return Ok(coding);
         }
         let length = match body {
             None => Some(0),

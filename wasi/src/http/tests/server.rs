@@ -371,3 +371,105 @@ fn an_idle_connection_has_no_buffers() {
     assert!(server.exchange.poll_request(&mut noop()).is_pending());
     assert_eq!(server.exchange.buffered(), 0);
 }
+
+#[test]
+fn who_waits_for_two_things_is_woken_for_both() {
+    let server = server();
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n");
+    server.request();
+    let (incoming, outgoing) =
+        (server.exchange.incoming_body(), Arc::new(OutgoingBody::of_response(&Fields::new())));
+    server.exchange.respond(response(200, &[]), Some(outgoing.clone())).unwrap();
+    write(&outgoing, "x");
+    assert_eq!(outgoing.poll_flush(&mut noop()), Poll::Ready(Ok(())));
+
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    let task = &mut Context::from_waker(&waker);
+    let mut buffer = [0; 8];
+    assert!(incoming.poll_read(task, &mut buffer).is_pending());
+    assert_eq!(outgoing.poll_flush(task), Poll::Ready(Ok(())), "there is nothing more");
+    assert_eq!(wakes.take(), 0);
+    server.peer.send("hi");
+    assert!(wakes.take() > 0, "for the body");
+    assert_eq!(incoming.poll_read(task, &mut buffer), Poll::Ready(Ok(2)));
+}
+
+#[test]
+fn what_a_handler_may_still_read_stays_until_it_is_done() {
+    let mut server = server();
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nab");
+    server.request();
+    server.exchange.respond(response(200, &[("Date", "")]), None).unwrap();
+    // It has answered, and goes on.
+    for _ in 0..2 {
+        assert!(server.exchange.poll_failed(&mut noop()).is_pending());
+    }
+    assert_eq!(server.peer.receive(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: \r\n\r\n");
+    assert_eq!(read(&server.exchange.incoming_body()), (Ok(false), "ab".into()));
+    server.peer.send("cde");
+    assert!(server.exchange.poll_failed(&mut noop()).is_pending());
+    assert_eq!(read(&server.exchange.incoming_body()), (Ok(true), "cde".into()));
+    assert!(server.finish());
+
+    // It hears of a connection that fails.
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    server.peer.input = None;
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert_eq!(ready(server.exchange.poll_failed(&mut noop())), Error::ConnectionTerminated);
+}
+
+#[test]
+fn what_follows_a_tunnel_is_no_request() {
+    for (status, wire) in [
+        (200, "HTTP/1.1 200 OK\r\nConnection: close\r\nDate: \r\n\r\n"),
+        (405, "HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\nDate: \r\n\r\n"),
+    ] {
+        let mut server = server();
+        server.peer.send("CONNECT x:2 HTTP/1.1\r\nHost: x:2\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        server.request();
+        server.exchange.respond(response(status, &[("Date", "")]), None).unwrap();
+        assert!(!server.finish());
+        assert_eq!(server.peer.receive(), wire);
+    }
+}
+
+#[test]
+fn what_cannot_have_a_body_has_no_length() {
+    let mut server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let length = [("Date", ""), ("content-LENGTH", "0"), ("A", "b")];
+    server.exchange.inform(response(103, &length)).unwrap();
+    assert_eq!(server.peer.receive(), "HTTP/1.1 103 \r\nDate: \r\nA: b\r\n\r\n");
+    server.exchange.respond(response(204, &length), None).unwrap();
+    assert!(server.finish());
+    assert_eq!(server.peer.receive(), "HTTP/1.1 204 No Content\r\nDate: \r\nA: b\r\n\r\n");
+    // What these would have had without that may be said.
+    for (method, status, reason) in [("GET", 304, "Not Modified"), ("HEAD", 200, "OK")] {
+        server.peer.send(alloc::format!("{method} / HTTP/1.1\r\nHost: h\r\n\r\n"));
+        server.request();
+        server.exchange.respond(response(status, &[("Date", ""), ("Content-Length", "5")]), None).unwrap();
+        assert!(server.finish());
+        assert_eq!(
+            server.peer.receive(),
+            alloc::format!("HTTP/1.1 {status} {reason}\r\nDate: \r\nContent-Length: 5\r\n\r\n")
+        );
+    }
+}
+
+#[test]
+fn what_delimits_a_message_is_no_trailer() {
+    let mut server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    body.finish(Some(fields(&[("A", "b"), ("Content-length", "7")]))).unwrap();
+    server.exchange.respond(response(200, &[("Date", "")]), Some(body)).unwrap();
+    assert!(server.finish());
+    assert_eq!(
+        server.peer.receive(),
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nDate: \r\n\r\n0\r\nA: b\r\n\r\n"
+    );
+}

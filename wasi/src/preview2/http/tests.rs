@@ -351,6 +351,53 @@ fn requests_that_are_not_made() {
 }
 
 #[test]
+fn who_writes_the_body_of_a_message_that_is_refused_hears_of_it() {
+    let heard = |refuse: &dyn Fn(&mut Guest, &Wire) -> Own<OutgoingBody>| {
+        let (mut guest, wire) = guest();
+        let body = refuse(&mut guest, &wire);
+        let stream = guest.call(write, (b(body),)).unwrap();
+        assert_eq!(guest.call(streams::check_write, (b(stream),)), Err(StreamError::Closed));
+    };
+    heard(&|guest, _| {
+        let denied = request(guest, Method::Post, &[]);
+        let body = guest.call(request_body, (b(denied),)).unwrap();
+        assert_eq!(guest.call(handle, (denied, None)), Err(ErrorCode::HttpRequestDenied));
+        body
+    });
+    heard(&|guest, wire| {
+        let _peer = peer(wire);
+        let twice = request(guest, Method::Post, &[("content-length", "1"), ("content-length", "1")]);
+        let body = guest.call(request_body, (b(twice),)).unwrap();
+        assert_eq!(guest.call(handle, (twice, None)), Err(ErrorCode::HttpProtocolError));
+        body
+    });
+    heard(&|guest, _| {
+        let (exchange, peer, _, out) = handled(guest, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let fields = list(guest, &[]);
+        let response = guest.call(new_response, (fields,));
+        guest.call(set_status_code, (b(response), 100)).unwrap();
+        let body = guest.call(response_body, (b(response),)).unwrap();
+        guest.call(set_response, (out, Ok(response)));
+        assert!(exchange.poll_finish(&mut noop()).is_ready());
+        assert!(peer.receive().starts_with("HTTP/1.1 500 "));
+        body
+    });
+
+    // Who waits for room is told.
+    let (mut guest, _) = guest();
+    let denied = request(&mut guest, Method::Post, &[]);
+    let body = guest.call(request_body, (b(denied),)).unwrap();
+    let stream = guest.call(write, (b(body),)).unwrap();
+    while let Ok(room @ 1..) = guest.call(streams::check_write, (b(stream),)) {
+        guest.call(streams::write, (b(stream), alloc::vec![0; room as usize])).unwrap();
+    }
+    let pollable = guest.call(streams::subscribe_output, (b(stream),));
+    assert!(guest.poll(poll::block, (b(pollable),)).is_pending());
+    guest.call(handle, (denied, None)).unwrap_err();
+    done(guest.poll_again(poll::block, (b(pollable),)));
+}
+
+#[test]
 fn what_goes_wrong_has_its_code() {
     let (mut guest, wire) = guest();
     // Before the response.
