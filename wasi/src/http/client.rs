@@ -30,14 +30,14 @@ impl Connect for Transport {
     }
 }
 
-/// How long the parts of a request may take.
+/// How long the parts of a request may take. Time passes only while somebody waits for that part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Until there is a connection.
     pub connect: Nanoseconds,
-    /// From then on, until the head of the response is there.
+    /// From the last piece of the request that was sent, until the head of the response is there; and then again until its body begins.
     pub first_byte: Nanoseconds,
-    /// Between two pieces of the bodies, where one is waited for.
+    /// Between two pieces of the response's body, and of the request's, which the server has to take.
     pub between_bytes: Nanoseconds,
 }
 

@@ -75,6 +75,7 @@ impl Shared {
         let waker = Waker::from(self.waiters.clone());
         let inner = &mut Context::from_waker(&waker);
         let mut state = self.state.lock();
+        state.waits = !task.waker().will_wake(Waker::noop());
         let mut progress = state.advance(inner);
         let mut polled = work(&mut state, inner);
         if polled.is_pending() && state.is_late(&waker) {

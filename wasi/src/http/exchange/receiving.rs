@@ -46,7 +46,10 @@ impl State {
         loop {
             let too_large =
                 Error::ResponseHeadSize(u32::try_from(self.limits.head_bytes).unwrap_or(u32::MAX));
-            let Poll::Ready(received) = self.poll_head(task, too_large)? else { return Ok(()) };
+            let Poll::Ready(received) = self.poll_head(task, too_large)? else {
+                self.expect();
+                return Ok(());
+            };
             let (Link::Open(connection), Some(method)) = (&mut self.link, &self.method) else {
                 return Ok(());
             };
@@ -71,7 +74,8 @@ impl State {
                 _ => {
                     *response = Some(Box::new(head));
                     self.receiving = Receiving::Body(Decoder::new(delivery.framing, true, &self.limits));
-                    self.read_by = None;
+                    // Its first byte is the body's (wasi:http, first-byte-timeout).
+                    self.expected(self.patience);
                     return Ok(());
                 }
             }
@@ -111,7 +115,10 @@ impl State {
         let before = self.has_begun();
         let polled = self.poll_head(task, Error::RequestHeadSize(limit));
         if !before && self.has_begun() {
-            self.read_by = Some(self.clock.monotonic().saturating_add(self.limits.head_time));
+            self.expected(self.limits.head_time);
+        }
+        if polled.is_pending() {
+            self.expect();
         }
         let received = ready!(polled)?;
         let begun = self.has_begun();
@@ -122,7 +129,7 @@ impl State {
         let (head, delivery) =
             head::request(connection.received().get(..end).unwrap_or_default(), &self.limits)?;
         connection.consume(end);
-        self.read_by = None;
+        self.expected(self.limits.read_time);
         self.method = Some(head.method.clone());
         self.receiving = Receiving::Body(Decoder::new(delivery.framing, false, &self.limits));
         self.side = Side::Server { delivery: Some(delivery), reusable: false };
@@ -152,8 +159,10 @@ impl State {
         match polled {
             Poll::Pending => {
                 self.ask_to_continue(task)?;
-                let by = self.clock.monotonic().saturating_add(self.limits.read_time);
-                self.read_by.get_or_insert(by);
+                if self.waits && self.is_overdue() {
+                    self.fail(Error::ReadTimeout);
+                    return Poll::Ready(Err(Error::ReadTimeout));
+                }
                 return Poll::Pending;
             }
             Poll::Ready(Ok(0)) => {
@@ -163,7 +172,7 @@ impl State {
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => self.fail(error),
         }
-        self.read_by = None;
+        self.expected(self.limits.read_time);
         polled
     }
 

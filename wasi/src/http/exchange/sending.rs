@@ -7,7 +7,7 @@ use super::{
         head::{self, Coding},
         outgoing::Taken,
     },
-    state::{Link, Sending, Side, State},
+    state::{Link, Receiving, Sending, Side, State},
 };
 use alloc::{boxed::Box, sync::Arc};
 use core::{
@@ -129,6 +129,10 @@ impl State {
             *progress |= sent;
             if sent {
                 self.write_by = None;
+                // A server may think about a request when it has all of it.
+                if matches!((&self.side, &self.receiving), (Side::Client { .. }, Receiving::Head(_))) {
+                    self.read_by = None;
+                }
             }
             match polled {
                 Poll::Ready(Ok(())) => {

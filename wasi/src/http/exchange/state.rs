@@ -2,7 +2,7 @@
 //! here.
 
 use super::super::{
-    Error, Limits, Method, OutgoingBody, RequestHead, ResponseHead, Timeouts,
+    Error, Limits, Method, OutgoingBody, RequestHead, ResponseHead, SECOND, Timeouts,
     client::Connect,
     connection::Connection,
     decoder::Decoder,
@@ -46,7 +46,6 @@ pub(super) enum Receiving {
 
 pub(super) enum Side {
     Client {
-        timeouts: Timeouts,
         response: Option<Box<ResponseHead>>,
         interim: u32,
     },
@@ -67,6 +66,11 @@ pub(super) struct State {
     pub(super) failed: Option<Error>,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether whoever polls now waits, or only looks.
+    pub(super) waits: bool,
+    /// How long the peer may take for what comes next: a connection, the first of a message, or more of its body.
+    pub(super) patience: Nanoseconds,
+    /// Until when that has to be there, once somebody waits for it.
     pub(super) read_by: Option<Nanoseconds>,
     pub(super) write_by: Option<Nanoseconds>,
     pub(super) timer: Timer,
@@ -75,6 +79,9 @@ pub(super) struct State {
 
 /// What is thrown away of a request that its handler did not read, so that the connection can be used again.
 const DRAINED: usize = 64 << 10;
+
+/// Whoever waits comes this soon when the time is up.
+const PROMPT: Nanoseconds = SECOND;
 
 impl State {
     fn new(link: Link, side: Side, limits: Limits, clock: Arc<dyn Clock>) -> Self {
@@ -85,6 +92,8 @@ impl State {
             sending: Sending::Nothing,
             receiving: Receiving::Head(Scanner::of_request()),
             failed: None,
+            waits: false,
+            patience: limits.idle_time,
             limits,
             read_by: None,
             write_by: None,
@@ -102,16 +111,16 @@ impl State {
         timeouts: Timeouts,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let now = clock.monotonic();
         let limits = Limits {
             read_time: timeouts.between_bytes,
             write_time: timeouts.between_bytes,
+            idle_time: timeouts.first_byte,
             ..Limits::default()
         };
-        let side = Side::Client { timeouts, response: None, interim: 0 };
+        let side = Side::Client { response: None, interim: 0 };
         let mut state = Self::new(Link::Connecting(connect), side, limits, clock);
         state.receiving = Receiving::Head(Scanner::of_response());
-        state.read_by = Some(now.saturating_add(timeouts.connect));
+        state.patience = timeouts.connect;
         state.method = Some(head.method.clone());
         state.coding(&head.fields, body.as_deref(), None)?;
         state.sending = Sending::Request(Box::new(head), body);
@@ -121,9 +130,7 @@ impl State {
     /// A server's, which waits for a request.
     pub(super) fn server(connection: Box<Connection>, limits: Limits, clock: Arc<dyn Clock>) -> Self {
         let side = Side::Server { delivery: None, reusable: false };
-        let mut state = Self::new(Link::Open(connection), side, limits, clock);
-        state.read_by = Some(state.clock.monotonic().saturating_add(limits.idle_time));
-        state
+        Self::new(Link::Open(connection), side, limits, clock)
     }
 
     /// What a connection's exchanges have in common.
@@ -162,12 +169,13 @@ impl State {
 
     fn try_advance(&mut self, task: &mut Context<'_>, progress: &mut bool) -> Result<(), Error> {
         if let Link::Connecting(connect) = &mut self.link {
-            let Poll::Ready(transport) = connect.poll_connect(task) else { return Ok(()) };
+            let Poll::Ready(transport) = connect.poll_connect(task) else {
+                self.expect();
+                return Ok(());
+            };
             self.link = Link::Open(Box::new(Connection::new(transport?)));
             *progress = true;
-            if let Side::Client { timeouts, .. } = &self.side {
-                self.read_by = Some(self.clock.monotonic().saturating_add(timeouts.first_byte));
-            }
+            self.expected(self.limits.idle_time);
         }
         self.send(task, progress)?;
         if matches!((&self.side, &self.receiving), (Side::Client { .. }, Receiving::Head(_))) {
@@ -186,14 +194,41 @@ impl State {
         self.armed = None;
     }
 
-    /// Whether somebody has waited for too long; if not, the timer is set for when that will be so.
+    /// What comes next is waited for from now on, if it was not before; gives until when.
+    pub(super) fn expect(&mut self) -> Nanoseconds {
+        let by = || self.clock.monotonic().saturating_add(self.patience);
+        *self.read_by.get_or_insert_with(by)
+    }
+
+    /// It is there, and what comes behind it may take so long.
+    pub(super) fn expected(&mut self, next: Nanoseconds) {
+        self.read_by = None;
+        self.patience = next;
+    }
+
+    /// Somebody waits for more of a body, of which there is none: whether they have waited for too long. Whoever comes when the time
+    /// is long up was not there when it was, and waits anew.
+    pub(super) fn is_overdue(&mut self) -> bool {
+        let (by, now) = (self.expect(), self.clock.monotonic());
+        let is_prompt = now < by.saturating_add(PROMPT);
+        if !is_prompt {
+            self.read_by = None;
+            self.expect();
+        }
+        now >= by && is_prompt
+    }
+
+    /// Whether the peer has taken too long; if not, the timer is set for when that will be so. For more of a body the timer only wakes
+    /// those who wait for it: it is their business.
     pub(super) fn is_late(&mut self, waker: &Waker) -> bool {
         let (read_by, write_by) = (self.read_by.unwrap_or(u64::MAX), self.write_by.unwrap_or(u64::MAX));
-        let by = read_by.min(write_by);
-        if by == u64::MAX {
+        if read_by.min(write_by) == u64::MAX {
             return false;
         }
         let now = self.clock.monotonic();
+        let of_body = matches!(self.receiving, Receiving::Body(_)) && matches!(self.link, Link::Open(_));
+        let read_by = if of_body && now >= read_by { u64::MAX } else { read_by };
+        let by = read_by.min(write_by);
         if now >= by {
             let error = match self.link {
                 Link::Connecting(_) => Error::ConnectionTimeout,
@@ -204,7 +239,7 @@ impl State {
             return true;
         }
         // One that rings too early does no harm: then it is set again.
-        if self.armed.is_none_or(|armed| armed > by || armed <= now) {
+        if by < u64::MAX && self.armed.is_none_or(|armed| armed > by || armed <= now) {
             self.timer.set(by, waker.clone());
             self.armed = Some(by);
         }

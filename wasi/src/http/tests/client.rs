@@ -339,6 +339,47 @@ fn the_parts_of_a_request_have_their_times() {
 }
 
 #[test]
+fn the_first_byte_of_a_body_has_the_time_of_a_first_byte() {
+    let timeouts = Timeouts { connect: 10, first_byte: 20, between_bytes: 5 };
+    let client = client_with(1 << 10, head("GET", &[]), None, timeouts);
+    client.peer.send("HTTP/1.1 200 OK\r\n\r\n");
+    client.response().unwrap();
+    let body = client.exchange.incoming_body();
+    assert_eq!(read(&body), (Ok(false), "".into()));
+    client.clock.advance(19);
+    client.peer.send("a");
+    assert_eq!(read(&body), (Ok(false), "a".into()));
+    client.clock.advance(5);
+    assert_eq!(read(&body), (Err(crate::Error::Http(Error::ReadTimeout)), "".into()));
+
+    let client = client_with(1 << 10, head("GET", &[]), None, timeouts);
+    client.peer.send("HTTP/1.1 200 OK\r\n\r\n");
+    client.response().unwrap();
+    let body = client.exchange.incoming_body();
+    assert_eq!(read(&body), (Ok(false), "".into()));
+    client.clock.advance(20);
+    assert_eq!(read(&body), (Err(crate::Error::Http(Error::ReadTimeout)), "".into()));
+}
+
+#[test]
+fn a_server_that_is_still_sent_the_request_is_not_late() {
+    let timeouts = Timeouts { connect: 10, first_byte: 20, between_bytes: 30 };
+    let head = head("POST", &[]);
+    let body = Arc::new(OutgoingBody::of_request(&head.fields));
+    let client = client_with(1 << 10, head, Some(body.clone()), timeouts);
+    for _ in 0..5 {
+        write(&body, "piece");
+        assert_eq!(body.poll_flush(&mut noop()), Poll::Ready(Ok(())));
+        assert!(client.exchange.poll_response(&mut noop()).is_pending());
+        client.clock.advance(19);
+    }
+    body.finish(None).unwrap();
+    assert!(client.exchange.poll_response(&mut noop()).is_pending());
+    client.clock.advance(20);
+    assert_eq!(client.response(), Err(Error::ReadTimeout));
+}
+
+#[test]
 fn whoever_drives_wakes_the_others() {
     let head = head("POST", &[]);
     let body = Arc::new(OutgoingBody::of_request(&head.fields));

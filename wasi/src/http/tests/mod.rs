@@ -109,10 +109,16 @@ fn ready<T>(polled: Poll<T>) -> T {
 
 /// Reads what is there of a body, up to the end (`true`) or until it waits.
 fn read(body: &IncomingBody) -> (Result<bool, crate::Error>, String) {
+    let waker = Arc::new(Wakes::default()).into();
+    read_as(&mut Context::from_waker(&waker), body)
+}
+
+/// The same for this task.
+fn read_as(task: &mut Context<'_>, body: &IncomingBody) -> (Result<bool, crate::Error>, String) {
     let mut all = Vec::new();
     let mut buffer = [0; 5];
     loop {
-        match body.poll_read(&mut noop(), &mut buffer) {
+        match body.poll_read(task, &mut buffer) {
             Poll::Ready(Ok(0)) => return (Ok(true), String::from_utf8(all).unwrap()),
             Poll::Ready(Ok(count)) => all.extend_from_slice(&buffer[..count]),
             Poll::Ready(Err(error)) => return (Err(error), String::from_utf8(all).unwrap()),

@@ -473,3 +473,47 @@ fn what_delimits_a_message_is_no_trailer() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nDate: \r\n\r\n0\r\nA: b\r\n\r\n"
     );
 }
+
+#[test]
+fn only_who_waits_for_a_body_can_wait_for_too_long() {
+    const SECOND: u64 = 1_000_000_000;
+    let limits = Limits { read_time: 30 * SECOND, ..Limits::default() };
+    let server = server_with(1 << 10, limits);
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\n");
+    server.request();
+    let incoming = server.exchange.incoming_body();
+    let outgoing = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    server.exchange.respond(response(200, &[]), Some(outgoing.clone())).unwrap();
+
+    // Somebody looks, and comes back only when the time is nearly up.
+    assert_eq!(read_as(&mut noop(), &incoming), (Ok(false), "".into()));
+    server.clock.advance(29 * SECOND);
+    assert_eq!(read(&incoming), (Ok(false), "".into()));
+    server.clock.advance(29 * SECOND);
+    assert_eq!(read(&incoming), (Ok(false), "".into()));
+    // They leave. Those who do something else are not told that it is late, and the timer does not ring all the time.
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    assert!(server.exchange.poll_failed(&mut Context::from_waker(&waker)).is_pending());
+    wakes.take();
+    server.clock.advance(SECOND);
+    assert_eq!(wakes.take(), 1);
+    for _ in 0..3 {
+        assert!(server.exchange.poll_failed(&mut Context::from_waker(&waker)).is_pending());
+        write(&outgoing, "x");
+        assert_eq!(outgoing.poll_flush(&mut noop()), Poll::Ready(Ok(())));
+        wakes.take();
+        server.clock.advance(30 * SECOND);
+        assert_eq!(wakes.take(), 0);
+    }
+    // What has come meanwhile is there, and who comes to find nothing waits anew.
+    server.peer.send("ab");
+    assert_eq!(read(&incoming), (Ok(false), "ab".into()));
+    server.clock.advance(100 * SECOND);
+    assert_eq!(read(&incoming), (Ok(false), "".into()));
+    server.clock.advance(30 * SECOND - 1);
+    assert_eq!(read(&incoming), (Ok(false), "".into()));
+    server.clock.advance(1);
+    assert_eq!(read(&incoming), (Err(crate::Error::Http(Error::ReadTimeout)), "".into()));
+    assert_eq!(ready(server.exchange.poll_failed(&mut noop())), Error::ReadTimeout);
+}
