@@ -138,6 +138,10 @@ fn fields_are_made_and_changed() {
     assert_eq!(guest.call(super::fields::entries, (b(copy),)), entries(&[("A", "1"), ("b", ""), ("a", "2")]));
 
     let one = |name: &str, value: &[u8]| Vec::from([(name.to_string(), value.to_vec())]);
+    let listed = guest.call(from_list, (one("a", b"b"),)).unwrap();
+    assert_eq!(guest.call(append, (b(listed), "a".into(), b"c".to_vec())), Ok(()));
+    assert_eq!(guest.call(get, (b(listed), "a".into())), [b"b", b"c"]);
+    guest.drop::<Fields>(listed.rep).unwrap();
     assert_eq!(guest.call(from_list, (one("a b", b""),)).err(), Some(HeaderError::InvalidSyntax));
     assert_eq!(guest.call(from_list, (one("a", b"\n"),)).err(), Some(HeaderError::InvalidSyntax));
     assert_eq!(guest.call(from_list, (one("Host", b""),)).err(), Some(HeaderError::Forbidden));
@@ -197,6 +201,10 @@ fn a_request_is_what_it_was_made() {
     let headers = guest.call(outgoing::request_headers, (b(request),));
     assert_eq!(guest.call(get, (b(headers), "a".into())), [b"b"]);
     assert_eq!(guest.call(append, (b(headers), "a".into(), Vec::new())), Err(HeaderError::Immutable));
+    let copy = guest.call(clone, (b(headers),));
+    assert_eq!(guest.call(append, (b(copy), "a".into(), b"c".to_vec())), Ok(()));
+    assert_eq!(guest.call(get, (b(headers), "a".into())), [b"b"]);
+    guest.drop::<Fields>(copy.rep).unwrap();
     let body = guest.call(request_body, (b(request),)).unwrap();
     assert_eq!(guest.call(request_body, (b(request),)), Err(()));
     let stream = guest.call(write, (b(body),)).unwrap();
@@ -214,15 +222,25 @@ fn a_response_is_what_it_was_made() {
     let (mut guest, _) = guest();
     let fields = list(&mut guest, &[("a", "b")]);
     let response = guest.call(new_response, (fields,));
+    assert!(guest.drop::<Fields>(fields.rep).is_err(), "it is the response's");
     assert_eq!(guest.call(status_code, (b(response),)), 200);
     for (status, set) in [(99, Err(())), (100, Ok(())), (999, Ok(())), (1000, Err(()))] {
         assert_eq!(guest.call(set_status_code, (b(response), status)), set);
     }
     assert_eq!(guest.call(status_code, (b(response),)), 999);
     let headers = guest.call(outgoing::response_headers, (b(response),));
+    assert_eq!(guest.call(get, (b(headers), "a".into())), [b"b"]);
     assert_eq!(guest.call(delete, (b(headers), "a".into())), Err(HeaderError::Immutable));
     guest.call(response_body, (b(response),)).unwrap();
     assert_eq!(guest.call(response_body, (b(response),)), Err(()));
+
+    let fields = list(&mut guest, &[("content-length", "3")]);
+    let response = guest.call(new_response, (fields,));
+    let body = guest.call(response_body, (b(response),)).unwrap();
+    let trailers = list(&mut guest, &[]);
+    let short = guest.call(outgoing::finish, (body, Some(trailers)));
+    assert_eq!(short, Err(ErrorCode::HttpResponseBodySize(Some(0))));
+    assert!(guest.drop::<Fields>(trailers.rep).is_err(), "they are the body's");
 }
 
 #[test]
@@ -306,6 +324,7 @@ fn a_request_goes_out_and_its_response_comes_in() {
     let future = guest.call(incoming::finish, (body,));
     assert_eq!(guest.call(get_trailers, (b(future),)), None);
     let pollable = guest.call(subscribe_trailers, (b(future),));
+    assert!(guest.drop::<FutureTrailers>(future.rep).is_err(), "its pollable is there");
     assert!(guest.poll(poll::block, (b(pollable),)).is_pending());
     peer.send("2\r\nde\r\n0\r\nsum: 3\r\nHost: x\r\n\r\n");
     done(guest.poll_again(poll::block, (b(pollable),)));
@@ -337,8 +356,10 @@ fn requests_that_are_not_made() {
         ErrorCode::HttpRequestUriInvalid
     );
     // https where nothing is said.
-    refused(&|guest, request| guest.call(set_scheme, (b(request), None)).unwrap());
-    assert_eq!(wire.asked.lock().pop().unwrap().0, http::Scheme::Https);
+    for scheme in [None, Some(Scheme::Https)] {
+        refused(&|guest, request| guest.call(set_scheme, (b(request), scheme.clone())).unwrap());
+        assert_eq!(wire.asked.lock().pop().unwrap().0, http::Scheme::Https);
+    }
     let _peer = peer(&wire);
     let tunnel = request(&mut guest, Method::Connect, &[]);
     assert_eq!(guest.call(handle, (tunnel, None)), Err(ErrorCode::HttpProtocolError));
@@ -510,6 +531,7 @@ fn a_request_comes_in_and_its_response_goes_out() {
     for (status, sent) in [(99, false), (101, false), (103, true), (200, false)] {
         let fields = list(&mut guest, &[("link", "x")]);
         let informed = guest.call(send_informational, (b(out), status, fields));
+        assert!(guest.drop::<Fields>(fields.rep).is_err(), "they are the response's");
         assert_eq!(informed, if sent { Ok(()) } else { Err(ErrorCode::HttpProtocolError) });
     }
     assert_eq!(peer.receive(), "HTTP/1.1 103 \r\nlink: x\r\n\r\n");
@@ -534,6 +556,18 @@ fn a_request_comes_in_and_its_response_goes_out() {
 }
 
 #[test]
+fn a_request_may_say_its_scheme_and_have_no_trailers() {
+    let (mut guest, _) = guest();
+    let (_exchange, _peer, request, _) = handled(&mut guest, "GET https://h/p HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(guest.call(incoming::scheme, (b(request),)), Some(Scheme::Https));
+    let body = guest.call(consume_request, (b(request),)).unwrap();
+    let future = guest.call(incoming::finish, (body,));
+    assert!(matches!(guest.call(get_trailers, (b(future),)), Some(Ok(Ok(None)))));
+    let other = http::Scheme::Other("ws".into());
+    assert_eq!(http::Scheme::from(Scheme::from(&other)), other);
+}
+
+#[test]
 fn errors_are_answers_too() {
     let answer = |response: &dyn Fn(&mut Guest) -> Result<Own<OutgoingResponse>, ErrorCode>| {
         let (mut guest, _) = guest();
@@ -543,12 +577,20 @@ fn errors_are_answers_too() {
         assert!(exchange.poll_finish(&mut noop()).is_ready());
         peer.receive().split(' ').nth(1).unwrap().to_string()
     };
-    assert_eq!(answer(&|_| Err(ErrorCode::InternalError(Some("x".into())))), "500");
-    assert_eq!(answer(&|_| Err(ErrorCode::ConnectionRefused)), "502");
-    assert_eq!(answer(&|_| Err(ErrorCode::ConnectionLimitReached)), "503");
-    assert_eq!(answer(&|_| Err(ErrorCode::DnsTimeout)), "504");
-    assert_eq!(answer(&|_| Err(ErrorCode::HttpRequestDenied)), "403");
-    assert_eq!(answer(&|_| Err(ErrorCode::HttpRequestBodySize(None))), "413");
+    for (code, status) in [
+        (ErrorCode::InternalError(Some("x".into())), "500"),
+        (ErrorCode::ConnectionRefused, "502"),
+        (ErrorCode::ConnectionLimitReached, "503"),
+        (ErrorCode::DnsTimeout, "504"),
+        (ErrorCode::HttpRequestDenied, "403"),
+        (ErrorCode::HttpRequestLengthRequired, "411"),
+        (ErrorCode::HttpRequestBodySize(None), "413"),
+        (ErrorCode::HttpRequestUriTooLong, "414"),
+        (ErrorCode::HttpRequestUriInvalid, "400"),
+        (ErrorCode::HttpRequestHeaderSize(None), "431"),
+    ] {
+        assert_eq!(answer(&|_| Err(code.clone())), status, "{code:?}");
+    }
     // One that cannot be sent.
     let wrong = |status: u16, headers: &'static [(&str, &str)]| {
         answer(&move |guest| {
