@@ -1,8 +1,8 @@
 //! The preview 1 surface: a program that calls any function with any arguments in any order; half of them have a socket that listens, and
 //! clients.
 //!
-//! What must hold: the program compiles and ends within its limits, whatever it calls; the host neither panics nor makes it wait
-//! for what nobody would wake it for; every call returns an errno that there is; a new
+//! What must hold: the program compiles and ends within its limits, whatever it calls; the host does not panic;
+//! every call returns an errno that there is; a new
 //! descriptor has the lowest number that is free, and just what is open can be used and closed; no more is said to be in a buffer
 //! than fits; its directory's file system stays whole (every node can be found and read) and within its
 //! quota; and when the run is over and all its files are removed, nothing is charged to the quota any more.

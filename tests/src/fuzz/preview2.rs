@@ -1,8 +1,8 @@
 //! The surface of WASI 0.2: the guest `surface` calls any function with anything in any order, as the input says. It has a network, on
 //! which it finds itself and a server.
 //!
-//! What must hold: it ends within its limits, by its own end or a trap that says why, never by an assertion of its own; the host neither panics
-//! nor makes it wait for what nobody would wake it for; its file system stays whole and within its quota, and nothing of it is charged when
+//! What must hold: it ends within its limits, by its own end or a trap that says why, never by an assertion of its own; the host does not panic; what is
+//! not ready after long has nothing for it; its file system stays whole and within its quota, and nothing of it is charged when
 //! all is removed.
 
 use super::{

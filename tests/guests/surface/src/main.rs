@@ -252,6 +252,8 @@ fn output(world: &mut World, script: &mut Script) {
 
 fn polls(world: &mut World, script: &mut Script) {
     one_of!(script;
+        waits(world, script);
+        waits(world, script);
         world.pollables.add(monotonic_clock::subscribe_duration(script.moment()));
         world.pollables.add(monotonic_clock::subscribe_instant(monotonic_clock::now() + script.moment()));
         world.pollables.add(monotonic_clock::subscribe_instant(script.number()));
@@ -272,6 +274,47 @@ fn polls(world: &mut World, script: &mut Script) {
             }
         };
     );
+}
+
+/// Waits for a stream or a socket that listens, for long: if that is not ready then, there must be nothing to do with it.
+fn waits(world: &mut World, script: &mut Script) {
+    // Something may have to come then.
+    if let Some(one) = world.outputs.pick(script)
+        && let Ok(1..) = one.check_write()
+    {
+        ignore(one.write(b"x"));
+    }
+    one_of!(script;
+        if let Some(one) = world.inputs.pick(script)
+            && !comes(&one.subscribe())
+        {
+            let read = one.read(1);
+            assert!(matches!(&read, Ok(bytes) if bytes.is_empty()), "{read:?} of what is not ready");
+        };
+        if let Some(one) = world.inputs.pick(script)
+            && !comes(&one.subscribe())
+        {
+            let read = one.read(1);
+            assert!(matches!(&read, Ok(bytes) if bytes.is_empty()), "{read:?} of what is not ready");
+        };
+        if let Some(one) = world.outputs.pick(script)
+            && !comes(&one.subscribe())
+        {
+            let permitted = one.check_write();
+            assert!(matches!(permitted, Ok(0)), "{permitted:?} of what is not ready");
+        };
+        if let Some(one) = world.network.listener(script)
+            && !comes(&one.subscribe())
+        {
+            assert!(one.accept().is_err(), "a connection of what is not ready");
+        };
+    );
+}
+
+/// Waits for it, but not for ever: no time at which anything else happens.
+pub(crate) fn comes(pollable: &Pollable) -> bool {
+    let late = monotonic_clock::subscribe_duration(97_123_456_789);
+    poll(&[&late, pollable]).contains(&1)
 }
 
 fn drops(world: &mut World, script: &mut Script) {

@@ -1,14 +1,15 @@
 //! Sockets and names.
 
 use crate::{
-    ignore, one_of,
+    comes, ignore, one_of,
     pool::{Forge, Pool, forge},
     script::Script,
 };
+use std::rc::Rc;
 use wasip2::sockets::{
     instance_network::instance_network,
     ip_name_lookup::{ResolveAddressStream, resolve_addresses},
-    network::{IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, Network},
+    network::{ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress, Network},
     tcp::{ShutdownType, TcpSocket},
     tcp_create_socket::create_tcp_socket,
     udp::{IncomingDatagramStream, OutgoingDatagram, OutgoingDatagramStream, UdpSocket},
@@ -29,6 +30,11 @@ pub struct World {
 }
 
 impl World {
+    /// A socket that listens.
+    pub fn listener(&self, script: &mut Script) -> Option<Rc<TcpSocket>> {
+        self.tcp.pick(script).filter(|one| one.is_listening())
+    }
+
     pub fn forget(&mut self) {
         self.networks.forget();
         self.tcp.forget();
@@ -41,6 +47,7 @@ impl World {
 
 pub fn step(world: &mut crate::World, script: &mut Script) {
     match script.below(8) {
+        0 if script.once_in(2) => ignore(connection(world)),
         0 => makes(&mut world.network, script),
         1..=3 => tcp(world, script),
         4 => tcp_options(&world.network, script),
@@ -83,26 +90,33 @@ fn makes(world: &mut World, script: &mut Script) {
             let name = script.of(&["localhost", "127.0.0.1", "::1", "a.example", "", "a..b", "a b"]);
             world.lookups.keep(resolve_addresses(&network, name));
         };
-        serves(world, script);
     );
 }
 
-/// What else would take the right calls in a row: a socket that listens at port 80, and one that connects to it.
-fn serves(world: &mut World, script: &mut Script) {
+/// What else would take the right calls in a row: a connection of the program with itself.
+fn connection(world: &mut crate::World) -> Result<(), ErrorCode> {
     let network = instance_network();
-    let local = IpSocketAddress::Ipv4(Ipv4SocketAddress { port: 80, address: (127, 0, 0, 1) });
-    if let Ok(socket) = create_tcp_socket(IpAddressFamily::Ipv4) {
-        if script.once_in(2) {
-            let _ = socket.start_bind(&network, local);
-            let _ = socket.finish_bind();
-            let _ = socket.start_listen();
-            let _ = socket.finish_listen();
-        } else {
-            let _ = socket.start_connect(&network, local);
-        }
-        world.tcp.add(socket);
+    let local = IpSocketAddress::Ipv4(Ipv4SocketAddress { port: 0, address: (127, 0, 0, 1) });
+    let listener = create_tcp_socket(IpAddressFamily::Ipv4)?;
+    listener.start_bind(&network, local)?;
+    listener.finish_bind()?;
+    listener.start_listen()?;
+    listener.finish_listen()?;
+    let client = create_tcp_socket(IpAddressFamily::Ipv4)?;
+    client.start_connect(&network, listener.local_address()?)?;
+    assert!(comes(&client.subscribe()), "a connection to oneself takes no time");
+    let (input, output) = client.finish_connect()?;
+    world.inputs.add(input);
+    world.outputs.add(output);
+    assert!(comes(&listener.subscribe()), "who connects is there to be accepted");
+    let (accepted, input, output) = listener.accept()?;
+    world.inputs.add(input);
+    world.outputs.add(output);
+    world.network.networks.add(network);
+    for socket in [listener, client, accepted] {
+        world.network.tcp.add(socket);
     }
-    world.networks.add(network);
+    Ok(())
 }
 
 fn tcp(world: &mut crate::World, script: &mut Script) {
