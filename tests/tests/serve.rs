@@ -25,11 +25,18 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Result<Vec<Trial>, String> {
-    let qemu = Qemu::new();
+    let qemu = Arc::new(Qemu::new());
     let handler = guests::handler()?;
-    Ok(vec![Trial::test("requests_are_answered_and_failures_cost_only_themselves", move || {
-        Ok::<_, Failed>(serve(&qemu, handler.into())?)
-    })])
+    let handler = OsString::from(handler);
+    let (again, same) = (qemu.clone(), handler.clone());
+    Ok(vec![
+        Trial::test("requests_are_answered_and_failures_cost_only_themselves", move || {
+            Ok::<_, Failed>(serve(&qemu, handler)?)
+        }),
+        Trial::test("a_second_interrupt_does_not_wait_for_requests", move || {
+            Ok::<_, Failed>(stop_at_once(&again, same)?)
+        }),
+    ])
 }
 
 fn text(error: impl ToString) -> String {
@@ -147,20 +154,63 @@ fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> 
 fn serve(qemu: &Qemu, handler: OsString) -> Result<(), String> {
     let _machine = qemu.machine();
     let mut server = Server::start(qemu, handler)?;
-    let group = Pid::from_child(&server.child);
     let stdout = server.child.stdout.take().ok_or("no stdout")?;
-    let asked = ask(&server);
-    // As by Ctrl-C.
-    kill_process_group(group, Signal::INT).map_err(text)?;
+    let asked = ask(&server).and_then(|()| stop(&server));
+    if asked.is_err() {
+        // What is not in order need not end in order.
+        kill_process_group(Pid::from_child(&server.child), Signal::KILL).map_err(text)?;
+    }
     let port = server.port;
     let finished = finish(server.child, vec![], DEADLINE);
     asked?;
-    expect("its end", finished?.status.signal(), Some(Signal::INT.as_raw()))?;
+    expect("its end", finished?.status.code(), Some(0))?;
     let mut output = String::new();
     BufReader::new(stdout).read_to_string(&mut output).map_err(text)?;
     let mut lines: Vec<_> = output.lines().collect();
     lines.sort_unstable();
     expect("its output", lines, vec!["/meanwhile", "/one", "/three", "/two"])?;
+    expect("QEMU", TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok(), false)
+}
+
+/// Ctrl-C, while a request is in flight that ends, one that does not, and a connection without any.
+fn stop(server: &Server) -> Result<(), String> {
+    let (mut slow, mut idle, mut endless) = (server.connect()?, server.connect()?, server.connect()?);
+    let head = "POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nab";
+    slow.get_mut().write_all(head.as_bytes()).map_err(text)?;
+    send(&mut endless, "GET", "/endless", "")?;
+    // They have been heard when one that came later is answered.
+    expect("/echo", server.request("POST", "/echo", "x")?, (200, "x".into()))?;
+    kill_process_group(Pid::from_child(&server.child), Signal::INT).map_err(text)?;
+    server.hear("sisal: stopping: requests in flight have 5 s to end; Ctrl-C again ends them now")?;
+    let mut nothing = Vec::new();
+    idle.read_to_end(&mut nothing).map_err(text)?;
+    expect("a connection without a request", nothing, vec![])?;
+    slow.get_mut().write_all(b"cde").map_err(text)?;
+    expect("a request in flight", receive(&mut slow)?, (200, "abcde".into()))?;
+    // Its time is up when theirs is.
+    let _ = receive(&mut endless);
+    Ok(())
+}
+
+/// Ctrl-C twice does not wait for a request that goes on.
+fn stop_at_once(qemu: &Qemu, handler: OsString) -> Result<(), String> {
+    let _machine = qemu.machine();
+    let mut server = Server::start(qemu, handler)?;
+    let stdout = server.child.stdout.take();
+    let group = Pid::from_child(&server.child);
+    let asked = (|| {
+        let mut held = server.connect()?;
+        let head = "POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nab";
+        held.get_mut().write_all(head.as_bytes()).map_err(text)?;
+        kill_process_group(group, Signal::INT).map_err(text)?;
+        server.hear("sisal: stopping")?;
+        kill_process_group(group, Signal::INT).map_err(text)
+    })();
+    let port = server.port;
+    let finished = finish(server.child, vec![], DEADLINE);
+    drop(stdout);
+    asked?;
+    expect("its end", finished?.status.signal(), Some(Signal::INT.as_raw()))?;
     // QEMU goes with `sisal`: soon nobody listens any more.
     let start = Instant::now();
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {

@@ -1,7 +1,7 @@
 //! Runs a machine: starts QEMU, connects it, and waits for what the kernel says of the program's end.
 //!
-//! QEMU never outlives this process: the system kills it with us, however we end. So Ctrl-C needs no handler. The
-//! machine has sockets, files in memory and the shared directories, so that nothing is left behind either.
+//! QEMU never outlives this process: the system kills it with us, however we end. So Ctrl-C needs no handler, but that of a
+//! server, whose requests may end first. The machine has sockets, files in memory and the shared directories, so that nothing is left behind either.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,12 +17,16 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use log::LevelFilter;
-use manifest::{FORMAT_VERSION, ParseStatusError, Status, audit_message, debug_exit};
+use manifest::{FORMAT_VERSION, LAST_REQUESTS, ParseStatusError, STOP, Status, audit_message, debug_exit};
 use rustix::fs::MemfdFlags;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{
     Resource, Rlimit, Signal, getpid, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::accel::Accel;
 use crate::error::{Error, Log};
@@ -110,7 +114,8 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         shares: &settings.shares,
         network: settings.network.as_ref(),
     };
-    let mut qemu = Qemu(start(machine.arguments())?);
+    let orders = status.try_clone().map_err(system("use a socket"))?;
+    let mut qemu = Qemu(start(machine.arguments(), settings.serving.is_some())?);
     // QEMU alone holds its ends now, so that its end is the end of every stream.
     drop(qemu_side);
 
@@ -136,7 +141,8 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         }
     });
 
-    let end = listen(&events, settings.timeout, settings.serving.as_deref(), stdin);
+    let serving = settings.serving.map(|message| (message, orders));
+    let end = listen(&events, settings.timeout, serving, stdin);
     if end.is_err() {
         qemu.end();
     }
@@ -151,6 +157,7 @@ pub fn run(settings: Settings) -> Result<Status, Error> {
         Err(Fault::Stuck) => return Err(Error::Stuck { seconds: LAST_WORD.as_secs(), log: log() }),
         Err(Fault::Version(version)) => return Err(Error::KernelVersion(version)),
         Err(Fault::Stdin(cause)) => return Err(system("use standard input")(cause)),
+        Err(Fault::Signals(cause)) => return Err(system("listen to signals")(cause)),
         Err(Fault::Status(error)) => return Err(Error::Status(error, log())),
     };
     for stream in [stdout, stderr] {
@@ -187,6 +194,8 @@ enum Fault {
     Status(ParseStatusError),
     /// Our standard input cannot be used.
     Stdin(io::Error),
+    /// Nor can signals be listened to.
+    Signals(io::Error),
 }
 
 /// Listens until the machine's end, and returns the last that the kernel said of the program. When the program asks for
@@ -194,7 +203,7 @@ enum Fault {
 fn listen(
     events: &Receiver<Event>,
     timeout: Option<Duration>,
-    serving: Option<&str>,
+    mut serving: Option<(String, UnixStream)>,
     stdin: UnixStream,
 ) -> Result<Option<Status>, Fault> {
     let mut stdin = Some(stdin);
@@ -221,7 +230,8 @@ fn listen(
                 }
             }
             Ok(Event::Status(Ok(Status::Serving))) => {
-                if let Some(message) = serving {
+                if let Some((message, orders)) = serving.take() {
+                    stop_by_signal(orders).map_err(Fault::Signals)?;
                     let _ = writeln!(io::stderr(), "sisal: {message}");
                 }
             }
@@ -232,6 +242,27 @@ fn listen(
             Ok(Event::Log) => {}
         }
     }
+}
+
+/// From now on, the first Ctrl-C (or SIGTERM) asks the machine to stop serving; the next ends this process, and QEMU with it.
+fn stop_by_signal(mut machine: UnixStream) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        let mut asked = false;
+        for signal in signals.forever() {
+            // A machine that cannot be asked is ended at once.
+            if asked || machine.write_all(STOP).is_err() {
+                // It does not return for these.
+                let _ = emulate_default_handler(signal);
+            }
+            asked = true;
+            let _ = writeln!(
+                io::stderr(),
+                "sisal: stopping: requests in flight have {LAST_REQUESTS} s to end; Ctrl-C again ends them now"
+            );
+        }
+    });
+    Ok(())
 }
 
 /// Whether the machine came to an ordinary end: the kernel said so, or powered it off.
@@ -273,10 +304,14 @@ impl Inherited {
 /// Files that QEMU may have open, where the system lets it: each connection to the machine is one.
 const OPEN_FILES: u64 = 1 << 16;
 
-fn start(arguments: Vec<OsString>) -> Result<Child, Error> {
+/// Starts QEMU; one that is `spared` does not hear the terminal's Ctrl-C, which is ours to handle.
+fn start(arguments: Vec<OsString>, spared: bool) -> Result<Child, Error> {
     let program = env::var_os("SISAL_QEMU").unwrap_or_else(|| "qemu-system-x86_64".into());
     let mut command = Command::new(&program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    if spared {
+        command.process_group(0);
+    }
     let parent = getpid();
     let prepare = move || {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

@@ -71,7 +71,7 @@ pub struct Run {
     after_help = "\
 PROGRAM.wasm is a component that exports wasi:http/incoming-handler of WASI 0.2. Each request is handled by an instance of
 its own. --listen is 127.0.0.1:8080:80 unless it is given; --timeout (60s unless it is given) and --memory are for each request. Ctrl-C
-ends the server."
+ends the server: requests in flight have 5 s, or until Ctrl-C is pressed again."
 )]
 pub struct Serve {
     /// What the program is given.

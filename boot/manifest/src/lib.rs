@@ -42,9 +42,16 @@ pub mod port {
     pub const STDOUT: &str = "org.sisal.stdout";
     /// Guest to host: the program's standard error, as [`STDOUT`].
     pub const STDERR: &str = "org.sisal.stderr";
-    /// Guest to host: [`Status`](crate::Status) lines from the kernel.
+    /// Guest to host: [`Status`](crate::Status) lines from the kernel. Host to guest: [`STOP`](crate::STOP).
     pub const STATUS: &str = "org.sisal.status";
 }
+
+/// What the host sends on [`port::STATUS`] to a machine that [serves](Status::Serving): it is to take no more requests, and to end when
+/// those in flight have ended. Whatever else it sends there means the same.
+pub const STOP: &[u8] = b"stop\n";
+
+/// For how many seconds requests that are in flight may go on after that.
+pub const LAST_REQUESTS: u64 = 5;
 
 /// The word of the kernel's command line that sets how much it logs on the serial port: `log=LEVEL`, with the names
 /// of the `log` crate's levels. The log begins before the archive is found, so the [`Manifest`] is no place for it.

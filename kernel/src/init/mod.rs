@@ -176,10 +176,13 @@ async fn program(
         network::configured(access.network(), &machine).await.map_err(Error::Network)?;
         let listeners = network::listeners(access, &settings.listen).map_err(Error::Network)?;
         let command = command.network(access.clone()).tls(tls.clone());
-        let (machine, limits) = ((*machine).clone(), http::Limits::default());
-        let server = Server { handler, machine, command, limits, connections: CONNECTIONS };
+        let limits = http::Limits::default();
+        let server =
+            Server { handler, machine: (*machine).clone(), command, limits, connections: CONNECTIONS };
         status_port.report(&Status::Serving).await;
-        return Err(Error::Network(network::serve(&server, listeners).await));
+        network::serve(&server, listeners, status_port.stopped()).await.map_err(Error::Network)?;
+        network::finish(access.network(), &server.machine).await;
+        return Ok(Outcome::Exited(0));
     }
     // The machine ends with the program: taking its code apart would only take time.
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);

@@ -8,15 +8,18 @@ use alloc::{
     vec::Vec,
 };
 use core::{
-    future::{pending, poll_fn},
+    future::poll_fn,
+    mem,
     net::{Ipv4Addr, SocketAddr},
+    pin::{Pin, pin},
     task::{Context, Poll},
 };
-use manifest::Address;
+use manifest::{Address, LAST_REQUESTS};
 use wasi::{
     Machine,
     clocks::Timer,
     http::Secure,
+    io::{InputStream, pipe},
     serve::Server,
     sockets::{Access, Allowed, Configuration, Family, Ipv4, Network, Policy, TcpSocket},
     tls::{Client, Roots},
@@ -118,16 +121,52 @@ pub fn listeners(access: &Access, ports: &[u16]) -> Result<Vec<TcpSocket>, Strin
     result.collect()
 }
 
-/// Serves HTTP on these sockets, for as long as they listen. Gives why one does not any more, for a person.
-pub async fn serve(server: &Server, listeners: Vec<TcpSocket>) -> String {
-    let serve = |listener| executor::spawn(server.clone().serve(listener, pending()));
-    let tasks: Vec<_> = listeners.into_iter().map(serve).collect();
-    for task in tasks {
-        if let Err(error) = task.await {
-            return error.to_string();
+/// Serves HTTP on these sockets until `stop` is ready; then those requests that are in flight, for [`LAST_REQUESTS`].
+///
+/// # Errors
+/// Why one of them does not listen any more, for a person.
+pub async fn serve(
+    server: &Server,
+    listeners: Vec<TcpSocket>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), String> {
+    // That it is closed is what all of them hear.
+    let (stopped, serving) = pipe(1);
+    let stopped = Arc::new(stopped);
+    let serve = |listener| {
+        let stopped = stopped.clone();
+        let stop = poll_fn(move |task| stopped.poll_readable(task).map(drop));
+        executor::spawn(server.clone().serve(listener, stop))
+    };
+    let mut tasks: Vec<_> = listeners.into_iter().map(serve).collect();
+    let mut poll_all = |task: &mut Context<'_>| {
+        let mut result = Ok(());
+        tasks.retain_mut(|listener| match Pin::new(listener).poll(task) {
+            Poll::Ready(ended) => {
+                result = mem::replace(&mut result, Ok(())).and(ended);
+                false
+            }
+            Poll::Pending => true,
+        });
+        match result {
+            Ok(()) if !tasks.is_empty() => Poll::Pending,
+            result => Poll::Ready(result.map_err(|error| error.to_string())),
         }
+    };
+    let mut stop = pin!(stop);
+    let ended = poll_fn(|task| match poll_all(task) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending => stop.as_mut().poll(task).map(|()| None),
+    });
+    if let Some(ended) = ended.await {
+        return ended.and(Err("it has nothing to listen on".into()));
     }
-    "it has nothing to listen on".into()
+    drop(serving);
+    let ended = within(LAST_REQUESTS * 1_000_000_000, &server.machine, poll_all).await;
+    ended.unwrap_or_else(|| {
+        log::warn!("requests that were in flight {LAST_REQUESTS} s after the end was asked for are given up");
+        Ok(())
+    })
 }
 
 /// What `poll` gives, if it does so within `patience`.

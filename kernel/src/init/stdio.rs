@@ -28,6 +28,16 @@ pub struct Stdio {
     /// The program's standard error.
     pub stderr: Arc<dyn OutputStream>,
     status: Option<Arc<dyn OutputStream>>,
+    consoles: Vec<Arc<Console>>,
+}
+
+/// The port of this name on whichever console has it.
+fn input(consoles: &[Arc<Console>], name: &str) -> Option<Arc<dyn InputStream>> {
+    consoles.iter().find_map(|console| {
+        let port = console.open_input(name);
+        let port = port.inspect_err(|error| log::error!("port {name}: {error}")).ok()??;
+        Some(Arc::new(port) as Arc<dyn InputStream>)
+    })
 }
 
 impl Stdio {
@@ -47,11 +57,7 @@ impl Stdio {
                 Some(Arc::new(port) as Arc<dyn OutputStream>)
             })
         };
-        let stdin = consoles.iter().find_map(|console| {
-            let port = console.open_input(port::STDIN);
-            let port = port.inspect_err(|error| log::error!("port {}: {error}", port::STDIN)).ok()??;
-            Some(Arc::new(port) as Arc<dyn InputStream>)
-        });
+        let stdin = input(&consoles, port::STDIN);
         let status = output(port::STATUS);
         let stdin = match (stdin, &status) {
             (Some(stdin), Some(status)) => Arc::new(Announced::new(stdin, status.clone())),
@@ -62,7 +68,18 @@ impl Stdio {
             stdout: output(port::STDOUT).unwrap_or_else(|| Arc::new(SerialPort)),
             stderr: output(port::STDERR).unwrap_or_else(|| Arc::new(SerialPort)),
             status,
+            consoles,
         }
+    }
+
+    /// Waits until the host says [`STOP`](manifest::STOP); for ever where it cannot.
+    pub async fn stopped(&self) {
+        let orders = input(&self.consoles, port::STATUS);
+        poll_fn(|task| match orders.as_ref().map(|orders| orders.poll_readable(task)) {
+            Some(Poll::Ready(Ok(Readiness { bytes: 1.., .. }))) => Poll::Ready(()),
+            _ => Poll::Pending,
+        })
+        .await;
     }
 
     /// The same streams, saying of themselves that they are `terminals`.
@@ -80,6 +97,7 @@ impl Stdio {
                 self.stderr.clone()
             },
             status: self.status.clone(),
+            consoles: self.consoles.clone(),
         }
     }
 
