@@ -2,7 +2,10 @@
 
 use crate::{Result, types::Nanoseconds};
 use alloc::{collections::BTreeMap, sync::Arc};
-use core::task::Waker;
+use core::{
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+};
 use spin::Mutex;
 
 /// A machine's clocks.
@@ -114,6 +117,27 @@ impl Drop for Timer {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// What `poll` gives, if it does so within `patience`.
+pub async fn within<T>(
+    clock: &Arc<dyn Clock>,
+    patience: Nanoseconds,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Option<T> {
+    let deadline = clock.monotonic().saturating_add(patience);
+    let mut timer = Timer::new(clock.timers().clone());
+    poll_fn(|task| {
+        if let Poll::Ready(value) = poll(task) {
+            return Poll::Ready(Some(value));
+        }
+        if clock.monotonic() >= deadline {
+            return Poll::Ready(None);
+        }
+        timer.set(deadline, task.waker().clone());
+        Poll::Pending
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use core::{
 use manifest::{Address, LAST_REQUESTS};
 use wasi::{
     Machine,
-    clocks::Timer,
+    clocks::within,
     http::Secure,
     io::{InputStream, pipe},
     serve::Server,
@@ -90,7 +90,7 @@ fn configuration(address: &Address) -> Configuration {
 /// # Errors
 /// Why it has none, for a person.
 pub async fn configured(network: &Network, machine: &Machine) -> Result<(), String> {
-    let configured = within(PATIENCE, machine, |task| network.poll_configured(task)).await;
+    let configured = within(&machine.clock, PATIENCE, |task| network.poll_configured(task)).await;
     log::debug!("network: {:?}", network.addresses());
     configured.ok_or_else(|| {
         let seconds = PATIENCE / 1_000_000_000;
@@ -100,7 +100,7 @@ pub async fn configured(network: &Network, machine: &Machine) -> Result<(), Stri
 
 /// Waits until others have taken what the program has sent them, or have had time enough.
 pub async fn finish(network: &Network, machine: &Machine) {
-    if within(LAST_PATIENCE, machine, |task| network.poll_sent(task)).await.is_none() {
+    if within(&machine.clock, LAST_PATIENCE, |task| network.poll_sent(task)).await.is_none() {
         log::warn!("network: what the program sent last was not acknowledged in time, and is lost");
     }
 }
@@ -162,31 +162,9 @@ pub async fn serve(
         return ended.and(Err("it has nothing to listen on".into()));
     }
     drop(serving);
-    let ended = within(LAST_REQUESTS * 1_000_000_000, &server.machine, poll_all).await;
+    let ended = within(&server.machine.clock, LAST_REQUESTS * 1_000_000_000, poll_all).await;
     ended.unwrap_or_else(|| {
         log::warn!("requests that were in flight {LAST_REQUESTS} s after the end was asked for are given up");
         Ok(())
     })
-}
-
-/// What `poll` gives, if it does so within `patience`.
-async fn within<T>(
-    patience: Nanoseconds,
-    machine: &Machine,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Option<T> {
-    let clock = &machine.clock;
-    let deadline = clock.monotonic().saturating_add(patience);
-    let mut timer = Timer::new(clock.timers().clone());
-    poll_fn(|task| {
-        if let Poll::Ready(value) = poll(task) {
-            return Poll::Ready(Some(value));
-        }
-        if clock.monotonic() >= deadline {
-            return Poll::Ready(None);
-        }
-        timer.set(deadline, task.waker().clone());
-        Poll::Pending
-    })
-    .await
 }

@@ -1,14 +1,26 @@
 //! Getting a file: one request, or some more where it has moved.
 
 use super::{Connector, Error, Fields, Method, RequestHead, SECOND, Scheme, Timeouts, Url, request};
-use crate::{clocks::Clock, heap, io::InputStream};
+use crate::{
+    clocks::{Clock, within},
+    heap,
+    io::InputStream,
+    types::Nanoseconds,
+};
 use alloc::{sync::Arc, vec::Vec};
-use core::{fmt, future::poll_fn};
+use core::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+};
 
 /// How often a file may have moved.
 const REDIRECTS: usize = 10;
 
-/// How long the parts of a download may take: a person waits.
+/// How long a download may take, wherever it has moved and however slowly it comes.
+const TOTAL: Nanoseconds = 600 * SECOND;
+
+/// How long the parts of a download may take, and so how long a server may be silent: a person waits.
 const TIMEOUTS: Timeouts =
     Timeouts { connect: 30 * SECOND, first_byte: 60 * SECOND, between_bytes: 60 * SECOND };
 
@@ -38,13 +50,15 @@ pub enum DownloadFailure {
     Unsafe,
     /// It has moved too often.
     Redirects,
+    /// It was not there whole after this time.
+    TooSlow(Nanoseconds),
     /// It has more than so many bytes.
     TooLarge(usize),
     /// The machine has too little memory for it.
     Memory,
 }
 
-/// Gets the file at `url`, of at most `limit` bytes.
+/// Gets the file at `url`, of at most `limit` bytes, in at most ten minutes; a server that is silent for one of them is given up.
 ///
 /// # Errors
 /// Why it cannot be had.
@@ -55,8 +69,14 @@ pub async fn download(
     limit: usize,
 ) -> Result<Vec<u8>, DownloadError> {
     let mut url = url.clone();
+    let deadline = clock.monotonic().saturating_add(TOTAL);
     for _ in 0..=REDIRECTS {
-        match get(connector, clock, &url, limit).await {
+        let rest = deadline.saturating_sub(clock.monotonic());
+        let got = {
+            let mut get = pin!(get(connector, clock, &url, limit));
+            within(clock, rest, |task| get.as_mut().poll(task)).await
+        };
+        match got.unwrap_or(Err(DownloadFailure::TooSlow(TOTAL))) {
             Ok(Answer::File(bytes)) => return Ok(bytes),
             Ok(Answer::Elsewhere(there)) => {
                 log::debug!("{url} has moved to {there}");
@@ -150,6 +170,7 @@ impl fmt::Display for DownloadFailure {
             Self::Location => f.write_str("it has moved, but the server does not say where to"),
             Self::Unsafe => f.write_str("it has moved to where anybody could change it (http)"),
             Self::Redirects => write!(f, "it has moved more than {REDIRECTS} times"),
+            Self::TooSlow(time) => write!(f, "it did not come whole within {} s", time / SECOND),
             Self::TooLarge(limit) => write!(f, "it has more than {} MiB, the limit", limit >> 20),
             Self::Memory => f.write_str("too little memory is left for it"),
         }
@@ -166,7 +187,7 @@ mod tests {
         io::{PipeReader, pipe},
         testing::{machine, run},
     };
-    use alloc::{boxed::Box, format, string::String};
+    use alloc::{boxed::Box, format, string::String, task::Wake};
     use core::task::{Context, Poll, Waker};
     use spin::Mutex;
 
@@ -222,6 +243,76 @@ mod tests {
         let expected =
             "http://a GET /x HTTP/1.1\nhttp://b GET /d/e?f HTTP/1.1\nhttps://c:1 GET /../g.wasm HTTP/1.1\n";
         assert_eq!(requests, expected);
+    }
+
+    /// Sends the beginning of a file at once, and then as the clock goes on.
+    struct Slow {
+        clock: Arc<dyn Clock>,
+        /// Between two bytes.
+        pause: Nanoseconds,
+        begins: Mutex<(usize, Nanoseconds)>,
+        requests: Mutex<Option<PipeReader>>,
+    }
+
+    /// Somebody who waits, and is polled anyway.
+    struct Waits;
+
+    impl Wake for Waits {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    impl InputStream for Slow {
+        fn poll_read(&self, task: &mut Context<'_>, buffer: &mut [u8]) -> Poll<crate::Result<usize>> {
+            const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n";
+            let (sent, next) = &mut *self.begins.lock();
+            if let Some(byte) = HEAD.get(*sent) {
+                buffer[0] = *byte;
+            } else if self.clock.monotonic() >= *next {
+                *next = self.clock.monotonic() + self.pause;
+                buffer[0] = b'x';
+            } else {
+                task.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            *sent += 1;
+            Poll::Ready(Ok(1))
+        }
+
+        fn poll_readable(&self, _: &mut Context<'_>) -> Poll<crate::Result<crate::io::Readiness>> {
+            Poll::Ready(Ok(crate::io::Readiness { bytes: 1, hangup: false }))
+        }
+    }
+
+    impl Connector for Arc<Slow> {
+        fn connect(&self, _: &Scheme, _: &str) -> Result<Box<dyn Connect>, Error> {
+            let (requests, output) = pipe(1 << 10);
+            *self.requests.lock() = Some(requests);
+            Ok(Box::new(Transport { input: self.clone(), output: Arc::new(output) }))
+        }
+    }
+
+    #[test]
+    fn a_server_is_neither_silent_nor_slow_for_ever() {
+        for (pause, cause, message, seconds) in [
+            (59 * SECOND, DownloadFailure::TooSlow(TOTAL), "it did not come whole within 600 s", 600),
+            (61 * SECOND, Error::ReadTimeout.into(), "the peer sent nothing for too long", 60),
+        ] {
+            let (machine, clock) = machine();
+            let begins = Mutex::new((0, 0));
+            let requests = Mutex::default();
+            let slow = Arc::new(Slow { clock: machine.clock.clone(), pause, begins, requests });
+            let url = "http://a/b".parse().unwrap();
+            let start = clock.monotonic();
+            let mut got = pin!(download(&slow, &machine.clock, &url, 1 << 20));
+            let error = loop {
+                match got.as_mut().poll(&mut Context::from_waker(&Arc::new(Waits).into())) {
+                    Poll::Ready(got) => break got.unwrap_err(),
+                    Poll::Pending => clock.advance(SECOND),
+                }
+            };
+            assert_eq!((error.cause, clock.monotonic() - start), (cause, seconds * SECOND));
+            assert_eq!(format!("{error}"), format!("http://a/b: {message}"));
+        }
     }
 
     #[test]
