@@ -9,8 +9,6 @@ pub(super) struct Decoder {
     state: State,
     /// Whether it is a response's body: the client's side.
     response: bool,
-    /// What size lines may still take before the next byte of the body.
-    size_lines: usize,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -42,14 +40,14 @@ pub(super) enum Framing {
 }
 
 impl Decoder {
-    pub(super) fn new(framing: Framing, response: bool, limits: &Limits) -> Self {
+    pub(super) fn new(framing: Framing, response: bool) -> Self {
         let state = match framing {
             Framing::Length(0) => State::Done(None),
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => State::Size,
             Framing::Close => State::Close,
         };
-        Self { state, response, size_lines: limits.head_bytes }
+        Self { state, response }
     }
 
     /// Whether all of the body was received, and its trailers, if there are some.
@@ -63,11 +61,6 @@ impl Decoder {
             State::Done(trailers) => trailers.take(),
             _ => None,
         }
-    }
-
-    /// Whether the connection can be used again when the body is done.
-    pub(super) fn ends_by_itself(&self) -> bool {
-        self.state != State::Close
     }
 
     /// Waits for bytes of the body, and gives how many are there at the beginning of what was received; 0 is the end.
@@ -95,9 +88,7 @@ impl Decoder {
                     _ => return Poll::Ready(Err(Error::Protocol("a chunk is longer than its size"))),
                 },
                 State::Size => match chunk_size(received)? {
-                    Some((size, line)) => {
-                        self.size_lines =
-                            self.size_lines.checked_sub(line).ok_or_else(|| self.too_large(limits))?;
+                    Some((size, line)) if line <= limits.head_bytes => {
                         connection.consume(line);
                         self.state = match size {
                             0 => State::Trailers(head::Scanner::of_trailers()),
@@ -105,10 +96,8 @@ impl Decoder {
                         };
                         continue;
                     }
-                    None if received.len() > self.size_lines => {
-                        return Poll::Ready(Err(self.too_large(limits)));
-                    }
-                    None => 0,
+                    None if received.len() <= limits.head_bytes => 0,
+                    _ => return Poll::Ready(Err(self.too_large(limits))),
                 },
                 State::Trailers(scanner) => match scanner.scan(received)? {
                     Some(end) if end <= limits.head_bytes => {
@@ -137,9 +126,8 @@ impl Decoder {
     }
 
     /// So many bytes of the body that were available are taken.
-    pub(super) fn take(&mut self, connection: &mut Connection, count: usize, limits: &Limits) {
+    pub(super) fn take(&mut self, connection: &mut Connection, count: usize) {
         connection.consume(count);
-        self.size_lines = limits.head_bytes;
         self.state = match core::mem::replace(&mut self.state, State::Close) {
             State::Length(rest) => match rest.saturating_sub(count as u64) {
                 0 => State::Done(None),

@@ -87,9 +87,6 @@ impl Shared {
         // no harm.
         if progress {
             self.waiters.wake_all();
-            if polled.is_pending() {
-                self.waiters.add(task);
-            }
         }
         polled
     }

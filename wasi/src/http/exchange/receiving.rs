@@ -73,7 +73,7 @@ impl State {
                 }
                 _ => {
                     *response = Some(Box::new(head));
-                    self.receiving = Receiving::Body(Decoder::new(delivery.framing, true, &self.limits));
+                    self.receiving = Receiving::Body(Decoder::new(delivery.framing, true));
                     // Its first byte is the body's (wasi:http, first-byte-timeout).
                     self.expected(self.patience);
                     return Ok(());
@@ -131,7 +131,7 @@ impl State {
         connection.consume(end);
         self.expected(self.limits.read_time);
         self.method = Some(head.method.clone());
-        self.receiving = Receiving::Body(Decoder::new(delivery.framing, false, &self.limits));
+        self.receiving = Receiving::Body(Decoder::new(delivery.framing, false));
         self.side = Side::Server { delivery: Some(delivery), reusable: false };
         Poll::Ready(Ok(Some(head)))
     }
@@ -177,10 +177,7 @@ impl State {
     }
 
     fn note_end(&mut self, trailers: Option<Fields>) {
-        if let (Receiving::Body(decoder), Side::Server { delivery: Some(delivery), .. }) =
-            (&self.receiving, &mut self.side)
-        {
-            delivery.keep_alive &= decoder.ends_by_itself();
+        if let Side::Server { delivery: Some(delivery), .. } = &mut self.side {
             // It was sent without being asked for.
             delivery.expects_continue = false;
         }
@@ -216,7 +213,7 @@ impl State {
         if let (Some(to), Some(from)) = (buffer.get_mut(..count), connection.received().get(..count)) {
             to.copy_from_slice(from);
         }
-        decoder.take(connection, count, &self.limits);
+        decoder.take(connection, count);
         Poll::Ready(Ok(count))
     }
 
@@ -230,7 +227,7 @@ impl State {
             }
             if let (Receiving::Body(decoder), Link::Open(connection)) = (&mut self.receiving, &mut self.link)
             {
-                decoder.take(connection, there, &self.limits);
+                decoder.take(connection, there);
             }
             skipped = skipped.saturating_add(there);
         }

@@ -239,7 +239,7 @@ impl State {
             return true;
         }
         // One that rings too early does no harm: then it is set again.
-        if by < u64::MAX && self.armed.is_none_or(|armed| armed > by || armed <= now) {
+        if self.armed.is_none_or(|armed| armed > by || armed <= now) {
             self.timer.set(by, waker.clone());
             self.armed = Some(by);
         }
@@ -259,9 +259,8 @@ impl State {
             return Poll::Pending;
         }
         let reusable = match &self.side {
-            // Who still waits to be asked for a body may send it or not.
-            Side::Server { delivery: Some(delivery), reusable } => *reusable && !delivery.expects_continue,
-            _ => false,
+            Side::Server { reusable, .. } => *reusable,
+            Side::Client { .. } => false,
         };
         if !reusable {
             ready!(connection.poll_flush(task))?;

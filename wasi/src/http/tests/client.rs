@@ -347,6 +347,7 @@ fn the_first_byte_of_a_body_has_the_time_of_a_first_byte() {
     let body = client.exchange.incoming_body();
     assert_eq!(read(&body), (Ok(false), "".into()));
     client.clock.advance(19);
+    assert_eq!(read(&body), (Ok(false), "".into()));
     client.peer.send("a");
     assert_eq!(read(&body), (Ok(false), "a".into()));
     client.clock.advance(5);
@@ -405,4 +406,47 @@ fn whoever_drives_wakes_the_others() {
     assert_eq!(body.poll_flush(&mut noop()), Poll::Ready(Ok(())));
     assert_eq!(client.response().unwrap().status, 200);
     assert!(ready(client.exchange.incoming_body().poll_readable(&mut noop())).unwrap().hangup);
+}
+
+#[test]
+fn a_body_that_is_over_takes_no_more_and_whoever_waits_hears_of_it() {
+    let body = OutgoingBody::of_request(&Fields::new());
+    write(&body, "x");
+    body.finish(None).unwrap();
+    assert_eq!(body.poll_write(&mut noop(), b"x"), Poll::Ready(Err(crate::Error::Pipe)));
+
+    let body = OutgoingBody::of_request(&Fields::new());
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    let task = &mut Context::from_waker(&waker);
+    assert_eq!(body.poll_write(task, &[0; 1 << 17]), Poll::Ready(Ok(1 << 16)));
+    assert!(body.poll_writable(task).is_pending());
+    body.abort();
+    assert_eq!(wakes.take(), 1);
+    assert_eq!(body.poll_writable(task), Poll::Ready(Err(crate::Error::Pipe)));
+}
+
+#[test]
+fn much_of_a_body_is_sent_without_being_flushed() {
+    let head = head("POST", &[]);
+    let body = Arc::new(OutgoingBody::of_request(&head.fields));
+    let client = client(head, Some(body.clone()));
+    write(&body, "x");
+    assert_eq!(client.peer.receive(), "");
+    write(&body, &"x".repeat(16 << 10));
+    assert!(client.peer.receive().ends_with("x\r\n"));
+}
+
+#[test]
+fn what_is_thrown_away_leaves_others_their_turn() {
+    let client = client_with(1 << 20, head("GET", &[]), None, Timeouts::default());
+    client.peer.send("HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
+    client.peer.send("x".repeat(400_000));
+    client.response().unwrap();
+    let body = client.exchange.incoming_body();
+    let wakes = Arc::new(Wakes::default());
+    let waker = wakes.clone().into();
+    assert!(body.poll_trailers(&mut Context::from_waker(&waker)).is_pending());
+    assert!(wakes.take() > 0, "it goes on at once");
+    assert_eq!(ready(body.poll_trailers(&mut Context::from_waker(&waker))), Ok(None));
 }

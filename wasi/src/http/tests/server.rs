@@ -191,10 +191,28 @@ fn who_waits_to_be_asked_for_a_body_is_asked_when_it_is_read() {
     );
 
     // It did not wait.
-    let server = self::server();
+    let mut server = self::server();
     server.peer.send([post, "hi"].concat());
     server.request();
+    assert_eq!(server.exchange.incoming_body().poll_read(&mut noop(), &mut []), Poll::Ready(Ok(0)));
     assert_eq!(read(&server.exchange.incoming_body()), (Ok(true), "hi".into()));
+    assert_eq!(server.peer.receive(), "");
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(server.finish());
+    server.peer.receive();
+
+    // There is none to be asked for.
+    server.peer.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    server.request();
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(server.finish());
+    server.peer.receive();
+
+    // HTTP/1.0 knows nothing of it.
+    server.peer.send("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    server.request();
+    assert_eq!(server.exchange.incoming_body().poll_read(&mut noop(), &mut []), Poll::Ready(Ok(0)));
+    assert_eq!(read(&server.exchange.incoming_body()), (Ok(false), "".into()));
     assert_eq!(server.peer.receive(), "");
 }
 
@@ -416,8 +434,10 @@ fn what_a_handler_may_still_read_stays_until_it_is_done() {
     server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     server.request();
     server.peer.input = None;
-    server.exchange.respond(response(200, &[]), None).unwrap();
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    server.exchange.respond(response(200, &[]), Some(body.clone())).unwrap();
     assert_eq!(ready(server.exchange.poll_failed(&mut noop())), Error::ConnectionTerminated);
+    assert_eq!(body.poll_write(&mut noop(), b"x"), Poll::Ready(Err(crate::Error::Pipe)));
 }
 
 #[test]
@@ -516,4 +536,122 @@ fn only_who_waits_for_a_body_can_wait_for_too_long() {
     server.clock.advance(1);
     assert_eq!(read(&incoming), (Err(crate::Error::Http(Error::ReadTimeout)), "".into()));
     assert_eq!(ready(server.exchange.poll_failed(&mut noop())), Error::ReadTimeout);
+}
+
+#[test]
+fn whoever_finds_a_connection_broken_tells_the_others() {
+    for flushes in [false, true] {
+        let mut server = server();
+        server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        server.request();
+        let wakes = Arc::new(Wakes::default());
+        let waker = wakes.clone().into();
+        let task = &mut Context::from_waker(&waker);
+        assert!(server.exchange.poll_failed(task).is_pending());
+        wakes.take();
+        let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+        server.exchange.respond(response(200, &[]), Some(body.clone())).unwrap();
+        assert!(wakes.take() > 0, "there is something to send");
+        assert!(server.exchange.poll_failed(task).is_pending());
+        assert!(server.exchange.poll_failed(task).is_pending());
+        wakes.take();
+        server.peer.input = None;
+        assert_eq!(wakes.take(), 0, "nobody waits for the connection");
+        if flushes {
+            write(&body, "x");
+            assert_eq!(body.poll_flush(&mut noop()), Poll::Ready(Err(crate::Error::Pipe)));
+        } else {
+            write(&body, &"x".repeat(16 << 10));
+        }
+        assert!(wakes.take() > 0);
+        assert_eq!(ready(server.exchange.poll_failed(task)), Error::ConnectionTerminated);
+    }
+}
+
+#[test]
+fn what_is_said_before_the_response_has_its_limits() {
+    let server = server_with(16, Limits::default());
+    server.peer.send("GET / HTTP/1.0\r\n");
+    assert!(server.exchange.poll_request(&mut noop()).is_pending());
+    server.peer.send("\r\n");
+    server.request();
+    server.exchange.inform(response(103, &[])).unwrap();
+    assert_eq!(server.peer.receive(), "", "HTTP/1.0 knows nothing of it");
+
+    let server = server_with(64, Limits::default());
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let refused = (0..10_000).find_map(|_| server.exchange.inform(response(103, &[])).err());
+    assert!(matches!(refused, Some(Error::Internal(_))), "nobody takes them");
+    server.exchange.respond(response(200, &[]), None).unwrap();
+    assert!(matches!(server.exchange.inform(response(103, &[])), Err(Error::Protocol(_))));
+}
+
+#[test]
+fn a_response_whose_body_is_given_up_at_once_is_not_begun() {
+    let server = server();
+    server.peer.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    server.request();
+    let body = Arc::new(OutgoingBody::of_response(&Fields::new()));
+    body.abort();
+    server.exchange.respond(response(200, &[]), Some(body)).unwrap();
+    assert!(matches!(ready(server.exchange.poll_finish(&mut noop())), Err(Error::Protocol(_))));
+    assert_eq!(server.peer.receive(), "");
+}
+
+/// An output that keeps what it takes until it is told to let go.
+struct Held(PipeWriter, AtomicUsize);
+
+impl OutputStream for Held {
+    fn poll_write(&self, task: &mut Context<'_>, buffer: &[u8]) -> Poll<crate::Result<usize>> {
+        self.0.poll_write(task, buffer)
+    }
+
+    fn poll_writable(&self, task: &mut Context<'_>) -> Poll<crate::Result<crate::io::Readiness>> {
+        self.0.poll_writable(task)
+    }
+
+    fn poll_flush(&self, _: &mut Context<'_>) -> Poll<crate::Result<()>> {
+        if self.1.load(Ordering::Relaxed) == 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+}
+
+#[test]
+fn a_connection_is_closed_when_all_has_left() {
+    let (input, their_output) = pipe(1 << 10);
+    let (_their_input, output) = pipe(1 << 10);
+    let held = Arc::new(Held(output, AtomicUsize::new(0)));
+    let transport = Transport { input: Arc::new(input), output: held.clone() };
+    let exchange = Exchange::server(transport, Limits::default(), clock().0);
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    assert!(their_output.poll_write(&mut noop(), request).is_ready());
+    ready(exchange.poll_request(&mut noop())).unwrap();
+    exchange.respond(response(200, &[]), None).unwrap();
+    assert!(exchange.poll_finish(&mut noop()).is_pending());
+    held.1.store(1, Ordering::Relaxed);
+    assert!(matches!(ready(exchange.poll_finish(&mut noop())), Ok(None)));
+}
+
+#[test]
+fn limits_hold_for_what_comes_at_once() {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let limits = Limits { head_bytes: head.len(), fields: 2, ..Limits::default() };
+    let body = |bytes: &str| {
+        let server = server_with(1 << 12, limits);
+        server.peer.send([head, bytes].concat());
+        server.request();
+        let (end, _) = read(&server.exchange.incoming_body());
+        end.err()
+    };
+    let too_large = crate::Error::Http(Error::RequestTrailersSize(head.len() as u32));
+    let long = "y".repeat(head.len());
+    assert_eq!(body("1;y\r\nx\r\n0\r\nA: b\r\n\r\n"), None);
+    assert_eq!(body(&alloc::format!("1;{long}\r\nx\r\n0\r\n\r\n")), Some(too_large));
+    assert_eq!(body(&alloc::format!("0\r\nA: {long}\r\n\r\n")), Some(too_large));
+    for more in ["X: y\r\n", "Y:\r\n"] {
+        let server = server_with(1 << 12, Limits { head_bytes: head.len() + 4, ..limits });
+        server.peer.send(head.replace("\r\n\r\n", &alloc::format!("\r\n{more}\r\n")));
+        let refused = ready(server.exchange.poll_request(&mut noop())).unwrap_err();
+        assert_eq!(refused, Error::RequestHeadSize(head.len() as u32 + 4), "too long, or too many");
+    }
 }
