@@ -6,10 +6,10 @@
 
 use super::{
     Family,
-    device::Syn,
+    device::Ends,
     notify::{Notify, Woken},
     ports::{Port, Ports},
-    stack::Sockets,
+    sets::{Handle, Sockets},
     tcp::Options,
 };
 use crate::{Error, Result, heap, types::Nanoseconds};
@@ -20,17 +20,14 @@ use alloc::{
 };
 use core::mem;
 use smoltcp::{
-    iface::{SocketHandle, SocketSet},
     socket::tcp::{Socket, SocketBuffer, State},
     time::Duration,
-    wire::{IpAddress, IpEndpoint, IpListenEndpoint},
+    wire::{IpAddress, IpEndpoint, IpListenEndpoint, Ipv4Address, Ipv6Address},
 };
 
 const SECOND: Nanoseconds = 1_000_000_000;
 /// How long a connection may take to come about: what it takes to repeat the first segment five times.
-const CONNECT: Nanoseconds = 60 * SECOND;
-/// How long what is sent may stay unacknowledged.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+const CONNECT: Duration = Duration::from_secs(60);
 /// How long a connection that nobody holds may take to end.
 const ORPHANED: Nanoseconds = 60 * SECOND;
 /// Connections that nobody holds and that may take so long; beyond, the oldest is given up.
@@ -39,7 +36,7 @@ const ORPHANS_MAX: usize = 256;
 const RESETTING: Nanoseconds = 3 * SECOND;
 /// Connections in `TIME-WAIT` that are kept; beyond, the oldest is forgotten.
 const TIME_WAIT_MAX: usize = 128;
-/// How often connections are looked after.
+/// How often connections that come about or end are looked after at least.
 const LOOK: Nanoseconds = 5 * SECOND;
 
 /// A connection's number.
@@ -50,33 +47,48 @@ pub(super) struct Connections {
     /// Those who wait for what nobody holds any more to end.
     pub(super) ended: Arc<Notify>,
     connections: BTreeMap<Id, Connection>,
+    /// Which is between which ends.
+    between: BTreeMap<Between, Id>,
     listeners: BTreeMap<Id, Listener>,
     next: Id,
     /// Those that are to be looked after at every turn: they come about or end.
     changing: Vec<Id>,
     /// Those in `TIME-WAIT` that nobody holds, the oldest first.
     time_wait: VecDeque<Id>,
-    /// When all are to be looked after.
-    look: Option<Nanoseconds>,
+}
+
+/// The ends of a connection: the local port first, so that those of a port are neighbours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Between {
+    port: u16,
+    family: Family,
+    local: IpAddress,
+    remote: IpEndpoint,
+}
+
+impl Between {
+    fn new(local: IpEndpoint, remote: IpEndpoint) -> Self {
+        Self { port: local.port, family: Family::of(local.addr.into()), local: local.addr, remote }
+    }
 }
 
 /// A connection.
 pub(super) struct Connection {
-    pub(super) family: Family,
-    pub(super) handle: SocketHandle,
+    pub(super) handle: Handle,
     pub(super) notify: Arc<Notify>,
     /// What came before the connection was over and has not been read: smoltcp forgets it after `TIME-WAIT`.
     pub(super) rest: VecDeque<u8>,
     /// The other end has said that it sends no more.
     pub(super) finished: bool,
-    /// Until when it has to have come about.
-    connecting: Option<Nanoseconds>,
+    /// It comes about.
+    connecting: bool,
     /// Why it did not come about.
     pub(super) failed: Option<Error>,
     /// Until when it may exist, since nobody holds it.
     orphaned: Option<Nanoseconds>,
     /// Until when it may try to say that it was given up.
     resetting: Option<Nanoseconds>,
+    between: Between,
     /// What it has taken of the local addresses.
     port: Option<Port>,
     /// Who it is to be given to, once it has come about.
@@ -110,14 +122,24 @@ enum Owner {
 }
 
 impl Connection {
-    /// smoltcp's socket of it.
+    /// smoltcp's socket of it, for what gives it nothing to send.
     pub(super) fn socket<'s>(&self, sockets: &'s mut Sockets) -> &'s mut Socket<'static> {
-        sockets.of(self.family).get_mut::<Socket>(self.handle)
+        sockets.get_mut(self.handle)
+    }
+
+    /// The same, for what may.
+    pub(super) fn change<'s>(&self, sockets: &'s mut Sockets) -> &'s mut Socket<'static> {
+        sockets.change(self.handle)
     }
 
     /// Whether it has neither come about nor failed to.
     pub(super) fn is_coming(&self) -> bool {
-        self.connecting.is_some()
+        self.connecting
+    }
+
+    /// Why it is over, if it has not ended in good order.
+    pub(super) fn broken(&self, sockets: &Sockets) -> Error {
+        if sockets.timed_out(self.handle) { Error::TimedOut } else { Error::ConnectionReset }
     }
 
     /// Whether it may still try to say that it was given up.
@@ -141,11 +163,11 @@ impl Connections {
         Self {
             ended: Notify::new(woken),
             connections: BTreeMap::new(),
+            between: BTreeMap::new(),
             listeners: BTreeMap::new(),
             next: 0,
             changing: Vec::new(),
             time_wait: VecDeque::new(),
-            look: None,
         }
     }
 
@@ -171,61 +193,80 @@ impl Connections {
         self.listeners.get_mut(&id).ok_or(Error::InvalidState)
     }
 
+    /// The socket of the connection that a packet is of.
+    pub(super) fn between(&self, ends: &Ends) -> Option<Handle> {
+        let id = self.between.get(&Between::new(ends.to, ends.from))?;
+        self.connections.get(id).map(|connection| connection.handle)
+    }
+
     /// Whether a port is a connection's local one.
-    pub(super) fn uses(&self, sockets: &SocketSet<'static>, family: Family, port: u16) -> bool {
-        let mut ours = self.connections.values().filter(|connection| connection.family == family);
-        ours.any(|connection| {
-            let local = sockets.get::<Socket>(connection.handle).local_endpoint();
-            local.is_some_and(|local| local.port == port)
-        })
+    pub(super) fn uses(&self, family: Family, port: u16) -> bool {
+        let of = |addr| Between { port, family, local: addr, remote: IpEndpoint::new(addr, 0) };
+        let first = of(match family {
+            Family::Ipv4 => Ipv4Address::UNSPECIFIED.into(),
+            Family::Ipv6 => Ipv6Address::UNSPECIFIED.into(),
+        });
+        let next = self.between.range(first..).next();
+        next.is_some_and(|(ends, _)| (ends.port, ends.family) == (port, family))
     }
 
     /// Begins a connection: `socket` is connecting.
     pub(super) fn open(
         &mut self,
-        sockets: &mut SocketSet<'static>,
-        (family, socket): (Family, Socket<'static>),
+        sockets: &mut Sockets,
+        socket: Socket<'static>,
+        ends: &Ends,
         port: Port,
         notify: Arc<Notify>,
-        now: Nanoseconds,
     ) -> Id {
-        self.begin(sockets, (family, socket), Owner::Program(port), notify, now)
+        self.begin(sockets, socket, Between::new(ends.from, ends.to), Owner::Program(port), notify)
     }
 
     /// A connection that comes about from now on.
     fn begin(
         &mut self,
-        sockets: &mut SocketSet<'static>,
-        (family, mut socket): (Family, Socket<'static>),
+        sockets: &mut Sockets,
+        mut socket: Socket<'static>,
+        between: Between,
         owner: Owner,
         notify: Arc<Notify>,
-        now: Nanoseconds,
     ) -> Id {
-        socket.set_timeout(Some(Duration::from_micros(CONNECT / 1_000)));
+        socket.set_timeout(Some(CONNECT));
         let id = self.number();
         let (port, listener) = match owner {
             Owner::Program(port) => (Some(port), None),
             Owner::Listener(listener) => (None, Some(listener)),
         };
         let connection = Connection {
-            family,
             handle: sockets.add(socket),
             notify,
             rest: VecDeque::new(),
             finished: false,
-            connecting: Some(now.saturating_add(CONNECT)),
+            connecting: true,
             failed: None,
             orphaned: None,
             resetting: None,
+            between,
             port,
             listener,
             changing: true,
             waits: false,
         };
         self.connections.insert(id, connection);
+        self.between.insert(between, id);
         self.changing.push(id);
-        self.look.get_or_insert(now.saturating_add(LOOK));
         id
+    }
+
+    /// Forgets a connection.
+    fn forget(&mut self, sockets: &mut Sockets, id: Id) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        sockets.remove(connection.handle);
+        // A new one may have taken its place.
+        if self.between.get(&connection.between) == Some(&id) {
+            self.between.remove(&connection.between);
+        }
+        self.time_wait.retain(|&old| old != id);
     }
 
     /// Begins to listen.
@@ -265,7 +306,7 @@ impl Connections {
         }
         for (&number, connection) in &mut self.connections {
             if connection.listener == Some(id) {
-                sockets.of(connection.family).get_mut::<Socket>(connection.handle).abort();
+                connection.change(sockets).abort();
                 connection.orphaned = Some(0);
                 if !mem::replace(&mut connection.changing, true) {
                     self.changing.push(number);
@@ -274,28 +315,19 @@ impl Connections {
         }
     }
 
-    /// Whether a connection with these ends can begin: one that has just ended makes way for it (RFC 9293, 3.10.7.4).
-    pub(super) fn make_way(
-        &mut self,
-        sockets: &mut SocketSet<'static>,
-        local: IpEndpoint,
-        remote: IpEndpoint,
-    ) -> bool {
-        let same = |connection: &Connection| {
-            let socket = sockets.get::<Socket>(connection.handle);
-            socket.local_endpoint() == Some(local) && socket.remote_endpoint() == Some(remote)
-        };
-        // A handle is of its family's set.
-        let mut ours = self.connections.iter().filter(|(_, connection)| connection.family.is_of(&local.addr));
-        let Some((&id, connection)) = ours.find(|(_, connection)| same(connection)) else { return true };
+    /// Whether a connection from and to these ends can begin: one that has just ended makes way for it (RFC 9293, 3.10.7.4).
+    pub(super) fn make_way(&mut self, sockets: &mut Sockets, local: IpEndpoint, remote: IpEndpoint) -> bool {
+        let Some(&id) = self.between.get(&Between::new(local, remote)) else { return true };
+        let Some(connection) = self.connections.get(&id) else { return true };
+        let socket = sockets.get::<Socket>(connection.handle);
+        if socket.remote_endpoint().is_none() {
+            return true;
+        }
         // One that has still its port is looked after in this turn: the frame comes again.
-        let ended = sockets.get::<Socket>(connection.handle).state() == State::TimeWait;
-        if !ended || connection.orphaned.is_none() || connection.port.is_some() {
+        if socket.state() != State::TimeWait || connection.orphaned.is_none() || connection.port.is_some() {
             return false;
         }
-        sockets.remove(connection.handle);
-        self.connections.remove(&id);
-        self.time_wait.retain(|&old| old != id);
+        self.forget(sockets, id);
         true
     }
 
@@ -305,18 +337,17 @@ impl Connections {
     /// When the frame is to be lost, so that whoever asks asks again: the backlog is full, or there is no memory.
     pub(super) fn asked(
         &mut self,
-        sockets: &mut SocketSet<'static>,
-        syn: &Syn,
-        now: Nanoseconds,
+        sockets: &mut Sockets,
+        &Ends { from, to, .. }: &Ends,
         woken: &Woken,
     ) -> Result<Option<Id>> {
-        if !self.make_way(sockets, syn.to, syn.from) {
+        if !self.make_way(sockets, to, from) {
             return Ok(None);
         }
         let hears = |listener: &Listener| {
-            listener.family.is_of(&syn.to.addr)
-                && listener.local.port == syn.to.port
-                && listener.local.addr.is_none_or(|address| address == syn.to.addr)
+            listener.family.is_of(&to.addr)
+                && listener.local.port == to.port
+                && listener.local.addr.is_none_or(|address| address == to.addr)
         };
         let listener = self.listeners.iter_mut().find(|(_, listener)| hears(listener));
         let Some((&number, listener)) = listener else { return Ok(None) };
@@ -324,22 +355,21 @@ impl Connections {
             return Err(Error::Busy);
         }
         let mut socket = socket(&listener.options)?;
-        socket.listen(syn.to).map_err(|_| Error::Invalid)?;
+        socket.listen(to).map_err(|_| Error::Invalid)?;
         listener.coming = listener.coming.saturating_add(1);
-        let socket = (listener.family, socket);
-        Ok(Some(self.begin(sockets, socket, Owner::Listener(number), Notify::new(woken), now)))
+        let (ends, owner) = (Between::new(to, from), Owner::Listener(number));
+        Ok(Some(self.begin(sockets, socket, ends, owner, Notify::new(woken))))
     }
 
     /// The frame that asked has been looked at. What was broken (its checksum) has not begun a connection.
-    pub(super) fn answered(&mut self, sockets: &mut SocketSet<'static>, id: Id) {
+    pub(super) fn answered(&mut self, sockets: &mut Sockets, id: Id) {
         let Some(connection) = self.connections.get(&id) else { return };
         if sockets.get::<Socket>(connection.handle).state() == State::Listen {
             let listener = connection.listener.and_then(|id| self.listeners.get_mut(&id));
             if let Some(listener) = listener {
                 listener.coming = listener.coming.saturating_sub(1);
             }
-            sockets.remove(connection.handle);
-            self.connections.remove(&id);
+            self.forget(sockets, id);
             self.changing.retain(|&changing| changing != id);
         }
     }
@@ -356,8 +386,7 @@ impl Connections {
     /// Nobody holds a connection any more. It ends in good order, if it has come about.
     pub(super) fn abandon(&mut self, sockets: &mut Sockets, id: Id, now: Nanoseconds) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        let socket = sockets.of(connection.family).get_mut::<Socket>(connection.handle);
-        socket.close();
+        connection.change(sockets).close();
         connection.rest = VecDeque::new();
         connection.orphaned = Some(now.saturating_add(ORPHANED));
         self.ends(id);
@@ -376,10 +405,10 @@ impl Connections {
     }
 
     /// Whether a connection that nobody holds has still something to send.
-    pub(super) fn is_sending(&self, sockets: &mut Sockets) -> bool {
+    pub(super) fn is_sending(&self, sockets: &Sockets) -> bool {
         let mut abandoned = self.connections.values().filter(|connection| connection.orphaned.is_some());
         abandoned.any(|connection| {
-            let socket = sockets.of(connection.family).get::<Socket>(connection.handle);
+            let socket = sockets.get::<Socket>(connection.handle);
             match socket.state() {
                 State::Closed => socket.remote_endpoint().is_some(),
                 State::FinWait2 | State::TimeWait => false,
@@ -388,12 +417,12 @@ impl Connections {
         })
     }
 
-    /// When [`settle`](Self::settle) has something to do.
-    pub(super) fn next(&self) -> Option<Nanoseconds> {
-        self.look
+    /// When [`settle`](Self::settle) has something to do, at the latest.
+    pub(super) fn next(&self, now: Nanoseconds) -> Option<Nanoseconds> {
+        (!self.changing.is_empty()).then(|| now.saturating_add(LOOK))
     }
 
-    /// Looks after the connections that come about or end, and from time to time after all.
+    /// Looks after the connections that come about or end.
     pub(super) fn settle(&mut self, sockets: &mut Sockets, ports: &mut Ports, now: Nanoseconds) {
         let mut changing = mem::take(&mut self.changing);
         changing.retain(|&id| {
@@ -405,35 +434,24 @@ impl Connections {
         });
         self.changing.append(&mut changing);
         self.ended.notify();
-        if self.look.is_some_and(|look| look <= now) {
-            for connection in self.connections.values().filter(|connection| connection.connecting.is_none()) {
-                let socket = sockets.of(connection.family).get_mut::<Socket>(connection.handle);
-                // smoltcp's would end a connection on which nothing is to be said, too.
-                if socket.keep_alive().is_none() {
-                    socket.set_timeout((socket.send_queue() > 0).then_some(UNACKNOWLEDGED));
-                }
-            }
-            self.look = (!self.connections.is_empty()).then(|| now.saturating_add(LOOK));
-        }
     }
 
     /// Whether it is to be looked after again.
     fn settle_one(&mut self, sockets: &mut Sockets, ports: &mut Ports, id: Id, now: Nanoseconds) -> bool {
         let Some(connection) = self.connections.get_mut(&id) else { return false };
-        let set = sockets.of(connection.family);
-        let socket = set.get_mut::<Socket>(connection.handle);
-        let state = socket.state();
-        if let Some(deadline) = connection.connecting {
+        let state = connection.socket(sockets).state();
+        if connection.connecting {
             match state {
                 State::SynSent | State::SynReceived if connection.orphaned.is_none() => return true,
                 // smoltcp listens again after a reset.
                 State::Closed | State::Listen => {
-                    let late = now >= deadline;
+                    let late = sockets.timed_out(connection.handle);
                     connection.failed = Some(if late { Error::TimedOut } else { Error::ConnectionRefused });
                 }
                 _ => {}
             }
-            connection.connecting = None;
+            connection.connecting = false;
+            let socket = connection.change(sockets);
             socket.set_timeout(None);
             let listener = connection.listener.and_then(|id| self.listeners.get_mut(&id));
             if let Some(listener) = listener {
@@ -449,9 +467,12 @@ impl Connections {
             }
             connection.notify.notify();
         }
-        if connection.orphaned.is_some_and(|deadline| deadline <= now) {
-            socket.abort();
+        if connection.orphaned.is_some_and(|deadline| deadline <= now)
+            && connection.socket(sockets).state() != State::Closed
+        {
+            connection.change(sockets).abort();
         }
+        let socket = sockets.get_mut::<Socket>(connection.handle);
         match socket.state() {
             State::TimeWait if connection.orphaned.is_some() => {
                 if !mem::replace(&mut connection.waits, true) {
@@ -462,9 +483,8 @@ impl Connections {
                 }
                 if self.time_wait.len() > TIME_WAIT_MAX
                     && let Some(oldest) = self.time_wait.pop_front()
-                    && let Some(oldest) = self.connections.remove(&oldest)
                 {
-                    sockets.of(oldest.family).remove(oldest.handle);
+                    self.forget(sockets, oldest);
                 }
                 true
             }
@@ -479,9 +499,7 @@ impl Connections {
                 if let Some(port) = connection.port.take() {
                     ports.release(&port);
                 }
-                set.remove(connection.handle);
-                self.connections.remove(&id);
-                self.time_wait.retain(|&old| old != id);
+                self.forget(sockets, id);
                 false
             }
             State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => true,

@@ -4,16 +4,17 @@
 //! loopback addresses neither leaves nor enters by the wire (RFC 1122, 3.2.1.3). A frame is looked at here before the stack sees it, so
 //! that it is known which connection it asks for.
 
-use super::slaac::Advertisement;
+use super::{ports::Protocol, slaac::Advertisement};
 use alloc::{collections::VecDeque, vec::Vec};
-use core::task::Waker;
+use core::{mem, task::Waker};
 use smoltcp::{
     iface::{Config, Interface, PollIngressSingleResult, PollResult, SocketSet},
     phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _},
     time::Instant,
     wire::{
         ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet,
-        IpAddress, IpEndpoint, IpProtocol, Ipv4Packet, Ipv6Address, Ipv6Packet, TcpPacket, UdpPacket,
+        IpAddress, IpEndpoint, IpProtocol, Ipv4Address, Ipv4Packet, Ipv6Address, Ipv6Packet, TcpPacket,
+        UdpPacket,
     },
 };
 
@@ -99,6 +100,39 @@ pub(super) struct Wire<D> {
     scratch: Vec<u8>,
     /// The device had no room for a frame.
     full: bool,
+    /// The stack was given room for a frame of its own accord.
+    offered: bool,
+    /// Somebody's hardware address was asked for.
+    asked: bool,
+    fragments: Fragments,
+}
+
+/// Who the packets are for that come in fragments: only the first says so.
+#[derive(Default)]
+struct Fragments(VecDeque<(FragmentsOf, Ends)>);
+
+/// What the fragments of a packet have in common.
+type FragmentsOf = (Ipv4Address, Ipv4Address, IpProtocol, u16);
+
+/// Packets in fragments that are known: more than smoltcp puts together at once.
+const FRAGMENTED_MAX: usize = 16;
+
+impl Fragments {
+    /// Learns from the first fragment who the others are for.
+    fn know(&mut self, packet: &mut Packet) {
+        let Some(of) = packet.fragment else { return };
+        let known = self.0.iter().find(|(other, _)| *other == of).map(|&(_, ends)| ends);
+        match packet.ends {
+            None => packet.ends = known,
+            Some(ends) if known.is_none() => {
+                if self.0.len() >= FRAGMENTED_MAX {
+                    self.0.pop_front();
+                }
+                self.0.push_back((of, ends));
+            }
+            Some(_) => {}
+        }
+    }
 }
 
 #[derive(Default)]
@@ -114,7 +148,25 @@ impl<D: Device> Wire<D> {
         let checksum = device.capabilities().checksum;
         let fill = checksum.tcp.rx() && !checksum.tcp.tx() || checksum.udp.rx() && !checksum.udp.tx();
         let looped = Looped { frames: VecDeque::new(), fill };
-        Self { device, address, checksum, looped, frame: Vec::new(), scratch: Vec::new(), full: false }
+        Self {
+            device,
+            address,
+            checksum,
+            looped,
+            frame: Vec::new(),
+            scratch: Vec::new(),
+            full: false,
+            offered: false,
+            asked: false,
+            fragments: Fragments::default(),
+        }
+    }
+
+    /// What the frame is about that the stack gets next.
+    fn packet(&mut self) -> Packet {
+        let mut packet = Packet::of(&self.frame, &self.checksum);
+        self.fragments.know(&mut packet);
+        packet
     }
 
     /// Room for a frame that the stack sends, beside the one that it gets.
@@ -122,7 +174,8 @@ impl<D: Device> Wire<D> {
         let token = self.device.transmit(now);
         self.full |= token.is_none();
         let (checksum, looped, scratch) = (&self.checksum, &mut self.looped, &mut self.scratch);
-        let sent = Sent { token: token?, address: self.address, checksum, looped, scratch };
+        let asked = &mut self.asked;
+        let sent = Sent { token: token?, address: self.address, checksum, looped, scratch, asked };
         Some((&mut self.frame, sent))
     }
 }
@@ -137,12 +190,13 @@ impl<D: Device> Link for Wire<D> {
     }
 
     fn next(&mut self, now: Instant) -> Option<Packet> {
-        if !self.frame.is_empty() {
-            return Some(Packet::of(&self.frame, &self.checksum));
-        }
-        if let Some(frame) = self.looped.frames.pop_front() {
+        if self.frame.is_empty()
+            && let Some(frame) = self.looped.frames.pop_front()
+        {
             self.frame = frame;
-            return Some(Packet::of(&self.frame, &self.checksum));
+        }
+        if !self.frame.is_empty() {
+            return Some(self.packet());
         }
         loop {
             let (received, _) = self.device.receive(now)?;
@@ -151,7 +205,7 @@ impl<D: Device> Link for Wire<D> {
                 frame.clear();
                 frame.extend_from_slice(bytes);
             });
-            let packet = Packet::of(&self.frame, &self.checksum);
+            let packet = self.packet();
             if !packet.loopback && !packet.nobody && !self.frame.is_empty() {
                 return Some(packet);
             }
@@ -171,21 +225,37 @@ impl<D: Device> Link for Wire<D> {
         interface.poll_ingress_single(now, self, sockets) != PollIngressSingleResult::None
     }
 
-    fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool {
+    fn egress(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        sockets: &mut SocketSet<'static>,
+    ) -> Egress {
         // smoltcp has room for one packet in fragments, and does not look whether it is free.
         let mut none = SocketSet::new(Vec::new());
-        for _ in 0..FRAGMENTS {
-            if interface.poll_at(now, &none).is_none() {
-                return interface.poll_egress(now, self, sockets) != PollResult::None;
+        let mut fragments = 0..FRAGMENTS;
+        while interface.poll_at(now, &none).is_some() {
+            if fragments.next().is_none() {
+                return Egress::Full;
             }
             interface.poll_egress(now, self, &mut none);
         }
-        false
+        let before = mem::take(&mut self.full);
+        (self.offered, self.asked) = (false, false);
+        let sent = interface.poll_egress(now, self, sockets) != PollResult::None;
+        let full = self.full;
+        self.full |= before;
+        match (sent, full, self.offered) {
+            (true, ..) => Egress::Sent,
+            (_, true, _) => Egress::Full,
+            (.., true) => Egress::Unresolved { asked: self.asked },
+            _ => Egress::Nothing,
+        }
     }
 
     fn send(&mut self, now: Instant, frame: &[u8]) {
-        if let Some(token) = self.device.transmit(now) {
-            put(frame, token);
+        if let Some((_, sent)) = self.room(now) {
+            put(frame, sent);
         }
     }
 
@@ -194,7 +264,7 @@ impl<D: Device> Link for Wire<D> {
     }
 
     fn take_full(&mut self) -> bool {
-        core::mem::take(&mut self.full)
+        mem::take(&mut self.full)
     }
 }
 
@@ -212,6 +282,7 @@ impl<D: Device> phy::Device for Wire<D> {
     }
 
     fn transmit(&mut self, now: Instant) -> Option<Self::TxToken<'_>> {
+        self.offered = true;
         self.room(now).map(|(_, sent)| sent)
     }
 
@@ -238,6 +309,7 @@ pub(super) struct Sent<'a, T> {
     checksum: &'a ChecksumCapabilities,
     looped: &'a mut Looped,
     scratch: &'a mut Vec<u8>,
+    asked: &'a mut bool,
 }
 
 impl<T: phy::TxToken> phy::TxToken for Sent<'_, T> {
@@ -246,6 +318,7 @@ impl<T: phy::TxToken> phy::TxToken for Sent<'_, T> {
         self.scratch.resize(len, 0);
         let result = f(self.scratch);
         let packet = Packet::of(self.scratch, self.checksum);
+        *self.asked |= packet.asks;
         let ours = packet.destination == Some(self.address);
         if (ours || packet.asks) && self.looped.frames.len() < LOOPED_MAX {
             let mut frame = self.scratch.clone();
@@ -284,8 +357,9 @@ pub(super) trait Link: Send {
     /// Lets the stack have it. `false` when it has to wait for room to answer it.
     fn ingress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool;
 
-    /// Lets each socket send a packet. `false` when none did.
-    fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>) -> bool;
+    /// Lets the socket of a set, if it has one, send a packet.
+    fn egress(&mut self, now: Instant, interface: &mut Interface, sockets: &mut SocketSet<'static>)
+    -> Egress;
 
     /// Sends a frame; it is lost if there is no room for it.
     fn send(&mut self, now: Instant, frame: &[u8]);
@@ -295,6 +369,22 @@ pub(super) trait Link: Send {
 
     /// Whether the device has had no room for a frame since this was last asked.
     fn take_full(&mut self) -> bool;
+}
+
+/// What came of asking a socket for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Egress {
+    /// It has sent one.
+    Sent,
+    /// It had none to send.
+    Nothing,
+    /// The hardware address that it goes to is not known.
+    Unresolved {
+        /// It was asked for just now.
+        asked: bool,
+    },
+    /// The device had no room.
+    Full,
 }
 
 /// What a frame is about.
@@ -309,18 +399,23 @@ pub(super) struct Packet {
     asks: bool,
     /// It is IPv6.
     pub(super) v6: bool,
+    /// Whose it is.
+    pub(super) ends: Option<Ends>,
     /// It asks for a connection.
-    pub(super) syn: Option<Syn>,
+    pub(super) syn: bool,
+    /// A neighbour's address may be known when it has been taken.
+    pub(super) resolves: bool,
     /// It is what a router says.
     pub(super) advertisement: Option<Advertisement>,
+    /// It is a part of a packet.
+    fragment: Option<FragmentsOf>,
 }
 
-/// A request for a TCP connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Syn {
-    /// Who asks.
+/// Who sent a packet of TCP or UDP, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ends {
+    pub(super) protocol: Protocol,
     pub(super) from: IpEndpoint,
-    /// Where.
     pub(super) to: IpEndpoint,
 }
 
@@ -338,30 +433,36 @@ impl Packet {
                     } => Self {
                         asks: operation == ArpOperation::Request,
                         loopback: source_protocol_addr.is_loopback() || target_protocol_addr.is_loopback(),
+                        resolves: true,
                         ..Self::default()
                     },
                     _ => Self::default(),
                 }),
             EthernetProtocol::Ipv4 => Ipv4Packet::new_checked(frame.payload()).map(|packet| {
-                let (from, to) = (packet.src_addr(), packet.dst_addr());
+                let (from, to, protocol) = (packet.src_addr(), packet.dst_addr(), packet.next_header());
+                let payload = if packet.frag_offset() == 0 { packet.payload() } else { &[] };
                 let whole = packet.frag_offset() == 0 && !packet.more_frags();
-                let payload = if whole { packet.payload() } else { &[] };
                 Self {
                     loopback: from.is_loopback() || to.is_loopback(),
                     nobody: from.is_unspecified(),
-                    syn: Syn::of(from.into(), to.into(), packet.next_header(), payload),
+                    ends: Ends::of(from.into(), to.into(), protocol, payload),
+                    syn: whole && is_syn(protocol, payload),
+                    fragment: (!whole).then(|| (from, to, protocol, packet.ident())),
                     ..Self::default()
                 }
             }),
             EthernetProtocol::Ipv6 => Ipv6Packet::new_checked(frame.payload()).map(|packet| {
                 let (from, to) = (packet.src_addr(), packet.dst_addr());
+                let (protocol, payload) = behind_options(packet.next_header(), packet.payload());
                 Self {
                     v6: true,
                     loopback: from.is_loopback() || to.is_loopback(),
                     // Neighbour solicitations are all that is sent to such a group.
                     asks: to.octets().starts_with(&SOLICITED_NODE),
                     advertisement: Advertisement::of(&packet, checksum),
-                    syn: Syn::of(from.into(), to.into(), packet.next_header(), packet.payload()),
+                    ends: Ends::of(from.into(), to.into(), protocol, payload),
+                    syn: is_syn(protocol, payload),
+                    resolves: protocol == IpProtocol::Icmpv6,
                     ..Self::default()
                 }
             }),
@@ -384,17 +485,35 @@ fn put(frame: &[u8], token: impl phy::TxToken) {
 /// The beginning of all solicited-node multicast addresses (RFC 4291, 2.7.1).
 const SOLICITED_NODE: [u8; 13] = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff];
 
-impl Syn {
+impl Ends {
     fn of(from: IpAddress, to: IpAddress, protocol: IpProtocol, payload: &[u8]) -> Option<Self> {
-        if protocol != IpProtocol::Tcp {
-            return None;
-        }
-        let tcp = TcpPacket::new_checked(payload).ok()?;
-        (tcp.syn() && !tcp.ack() && !tcp.rst()).then(|| Self {
-            from: IpEndpoint::new(from, tcp.src_port()),
-            to: IpEndpoint::new(to, tcp.dst_port()),
-        })
+        let protocol = match protocol {
+            IpProtocol::Tcp => Protocol::Tcp,
+            IpProtocol::Udp => Protocol::Udp,
+            _ => return None,
+        };
+        // Both have them in the same place.
+        let &[a, b, c, d] = payload.first_chunk()?;
+        let [source, destination] = [[a, b], [c, d]].map(u16::from_be_bytes);
+        let (from, to) = (IpEndpoint::new(from, source), IpEndpoint::new(to, destination));
+        Some(Self { protocol, from, to })
     }
+}
+
+/// Whether a packet asks for a TCP connection.
+fn is_syn(protocol: IpProtocol, payload: &[u8]) -> bool {
+    protocol == IpProtocol::Tcp
+        && TcpPacket::new_checked(payload).is_ok_and(|tcp| tcp.syn() && !tcp.ack() && !tcp.rst())
+}
+
+/// What is behind the hop-by-hop options, which are the one extension header that smoltcp knows.
+fn behind_options(protocol: IpProtocol, payload: &[u8]) -> (IpProtocol, &[u8]) {
+    if protocol != IpProtocol::HopByHop {
+        return (protocol, payload);
+    }
+    let Some(&[next, len]) = payload.first_chunk() else { return (protocol, &[]) };
+    let behind = usize::from(len).saturating_add(1).saturating_mul(8);
+    (next.into(), payload.get(behind..).unwrap_or_default())
 }
 
 /// Addresses a neighbour solicitation of the loopback address to it: smoltcp takes that address for nobody's solicited-node

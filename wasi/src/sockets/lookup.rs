@@ -1,6 +1,6 @@
 //! Names: asked of the name servers (RFC 1035), but for what needs no asking.
 
-use super::{Access, Family, notify::Notify};
+use super::{Access, notify::Notify, sets::Handle};
 use crate::{Error, Result, types::Nanoseconds};
 use alloc::{
     string::{String, ToString},
@@ -12,7 +12,6 @@ use core::{
     task::{Context, Poll},
 };
 use smoltcp::{
-    iface::SocketHandle,
     socket::dns::{self, GetQueryResultError, QueryHandle},
     wire::DnsQueryType,
 };
@@ -23,7 +22,7 @@ pub struct Lookup {
     name: String,
     began: Nanoseconds,
     notify: Arc<Notify>,
-    resolver: Option<(Family, SocketHandle)>,
+    resolver: Option<Handle>,
     /// For IPv4 and IPv6 addresses.
     asked: [Option<QueryHandle>; 2],
     /// What is known so far.
@@ -98,19 +97,19 @@ impl Lookup {
         }
         let late = network.now().saturating_sub(self.began) >= SILENT;
         let polled = network.with(|stack| {
-            let Some((family, handle)) = self.resolver.or_else(|| stack.resolver()) else {
+            let Some(handle) = self.resolver.or_else(|| stack.resolver()) else {
                 return Poll::Ready(Err(Error::NameTemporary));
             };
             if self.resolver.is_none() {
-                self.resolver = Some((family, handle));
-                let socket = stack.sockets.of(family).get_mut::<dns::Socket>(handle);
+                self.resolver = Some(handle);
+                let socket = stack.sockets.change::<dns::Socket>(handle);
                 for (asked, kind) in self.asked.iter_mut().zip([DnsQueryType::A, DnsQueryType::Aaaa]) {
                     let query = socket.start_query(stack.interface.context(), &self.name, kind);
                     *asked = Some(query.map_err(|_| Error::Invalid)?);
                 }
                 stack.kick();
             }
-            let socket = stack.sockets.of(family).get_mut::<dns::Socket>(handle);
+            let socket = stack.sockets.get_mut::<dns::Socket>(handle);
             for asked in &mut self.asked {
                 let Some(query) = *asked else { continue };
                 match socket.get_query_result(query) {
@@ -140,9 +139,9 @@ impl Lookup {
 
 impl Drop for Lookup {
     fn drop(&mut self) {
-        let Some((family, handle)) = self.resolver else { return };
+        let Some(handle) = self.resolver else { return };
         self.access.network().with(|stack| {
-            let socket = stack.sockets.of(family).get_mut::<dns::Socket>(handle);
+            let socket = stack.sockets.get_mut::<dns::Socket>(handle);
             for query in self.asked.into_iter().flatten() {
                 socket.cancel_query(query);
             }

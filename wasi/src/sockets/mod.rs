@@ -5,13 +5,16 @@
 //! [`Access`] to it, with a [`Policy`]; without one it has no network. Every call is poll-style, as in [`io`](crate::io). Not
 //! here: how preview 1 and 0.2 spell these calls, and HTTP.
 
+mod bound;
 mod connections;
 mod device;
 mod lookup;
+mod neighbours;
 mod network;
 mod notify;
 mod policy;
 mod ports;
+mod sets;
 mod slaac;
 mod stack;
 mod tcp;
@@ -31,7 +34,7 @@ use core::{net::IpAddr, ops::RangeInclusive};
 use smoltcp::wire::IpAddress;
 
 /// A family of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// IPv4.
     Ipv4,

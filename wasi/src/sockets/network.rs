@@ -186,9 +186,8 @@ impl Network {
         let mut random = [0; 2];
         self.0.entropy.fill(&mut random)?;
         self.with(|stack| {
-            let family = super::Family::of(local.ip());
-            let (connections, set) = (&stack.connections, stack.sockets.of(family));
-            let busy = |port| protocol == Protocol::Tcp && connections.uses(set, family, port);
+            let (connections, family) = (&stack.connections, super::Family::of(local.ip()));
+            let busy = |port| protocol == Protocol::Tcp && connections.uses(family, port);
             stack.ports.take(protocol, local, u16::from_le_bytes(random), busy)
         })
     }

@@ -27,9 +27,8 @@ const TWO_HOURS: Nanoseconds = 7200 * SECOND;
 const PREFIXES: usize = 2;
 /// The bits of a prefix that leave room for the hardware address.
 const PREFIX_LEN: u8 = 64;
-/// All routers on the link, and their group's hardware address.
+/// All routers on the link.
 const ALL_ROUTERS: Ipv6Address = Ipv6Address::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
-const ALL_ROUTERS_HARDWARE: EthernetAddress = EthernetAddress([0x33, 0x33, 0, 0, 0, 2]);
 
 /// What is known of the link's routers.
 pub(super) struct Slaac {
@@ -118,14 +117,14 @@ impl Slaac {
         }
     }
 
-    /// Asks for a router if that is due, and forgets what is over.
+    /// Asks for a router if that is due, and forgets what is over. Whether an address is.
     pub(super) fn turn(
         &mut self,
         link: &mut dyn Link,
         interface: &mut Interface,
         at: Instant,
         now: Nanoseconds,
-    ) {
+    ) -> bool {
         if self.left > 0 && self.due <= now {
             self.left = self.left.saturating_sub(1);
             self.due = now.saturating_add(INTERVAL);
@@ -135,13 +134,15 @@ impl Slaac {
             self.router = None;
             self.route(interface);
         }
-        if self.addresses.iter().any(|&(_, until)| until <= now) {
+        let ends = self.addresses.iter().any(|&(_, until)| until <= now);
+        if ends {
             let over = |address: &IpCidr| {
                 self.addresses.iter().any(|&(own, until)| until <= now && *address == IpCidr::Ipv6(own))
             };
             interface.update_ip_addrs(|addresses| addresses.retain(|address| !over(address)));
             self.addresses.retain(|&(_, until)| until > now);
         }
+        ends
     }
 
     /// When there is something to do.
@@ -162,29 +163,41 @@ impl Slaac {
 
     /// The question for a router.
     fn solicitation(&self) -> Vec<u8> {
-        let ethernet = EthernetRepr {
-            src_addr: self.hardware,
-            dst_addr: ALL_ROUTERS_HARDWARE,
-            ethertype: EthernetProtocol::Ipv6,
-        };
         let icmp = Icmpv6Repr::Ndisc(NdiscRepr::RouterSolicit { lladdr: Some(self.hardware.into()) });
         let from = Self::address(self.hardware, Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0));
-        let ip = Ipv6Repr {
-            src_addr: from,
-            dst_addr: ALL_ROUTERS,
-            next_header: IpProtocol::Icmpv6,
-            payload_len: icmp.buffer_len(),
-            hop_limit: 255,
-        };
-        let len = ethernet.buffer_len().saturating_add(ip.buffer_len()).saturating_add(icmp.buffer_len());
-        let mut bytes = vec![0; len];
-        let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
-        ethernet.emit(&mut frame);
-        let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
-        ip.emit(&mut packet);
-        let mut message = Icmpv6Packet::new_unchecked(packet.payload_mut());
-        // The device computes no checksum of ICMP.
-        icmp.emit(&from, &ALL_ROUTERS, &mut message, &ChecksumCapabilities::default());
-        bytes
+        packet_v6(self.hardware, from, ALL_ROUTERS, &icmp)
     }
+}
+
+/// A frame with a message to a group on the link.
+pub(super) fn packet_v6(
+    hardware: EthernetAddress,
+    from: Ipv6Address,
+    group: Ipv6Address,
+    icmp: &Icmpv6Repr<'_>,
+) -> Vec<u8> {
+    let [.., a, b, c, d] = group.octets();
+    let ethernet = EthernetRepr {
+        src_addr: hardware,
+        // RFC 2464, 7.
+        dst_addr: EthernetAddress([0x33, 0x33, a, b, c, d]),
+        ethertype: EthernetProtocol::Ipv6,
+    };
+    let ip = Ipv6Repr {
+        src_addr: from,
+        dst_addr: group,
+        next_header: IpProtocol::Icmpv6,
+        payload_len: icmp.buffer_len(),
+        hop_limit: 255,
+    };
+    let len = ethernet.buffer_len().saturating_add(ip.buffer_len()).saturating_add(icmp.buffer_len());
+    let mut bytes = vec![0; len];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    ethernet.emit(&mut frame);
+    let mut packet = Ipv6Packet::new_unchecked(frame.payload_mut());
+    ip.emit(&mut packet);
+    let mut message = Icmpv6Packet::new_unchecked(packet.payload_mut());
+    // The device computes no checksum of ICMP.
+    icmp.emit(&from, &group, &mut message, &ChecksumCapabilities::default());
+    bytes
 }

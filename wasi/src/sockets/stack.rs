@@ -1,22 +1,21 @@
 //! The stack under its lock: smoltcp's interface and sockets, and what goes around them at every turn. The sockets that
 //! programs see are in [`tcp`](super::tcp) and [`udp`](super::udp).
-//!
-//! IPv4 and IPv6 have a set of sockets each, so that what is bound to all addresses of one family hears nothing of the other
-//! (`IPV6_V6ONLY`, which WASI asks for).
 
 use super::{
     Configuration, Family, Ipv4, Ipv6,
+    bound::Bound,
     connections::Connections,
-    device::Link,
+    device::{Ends, Link},
     notify::{Notify, Woken},
-    ports::{Port, Ports},
+    ports::{Port, Ports, Protocol},
+    sets::{Handle, Sockets},
     slaac::Slaac,
 };
 use crate::{Error, Result, types::Nanoseconds};
 use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{mem, net::IpAddr, task::Waker};
 use smoltcp::{
-    iface::{Config, Interface, SocketHandle, SocketSet},
+    iface::{Config, Interface},
     socket::{dhcpv4, dns, udp},
     time::Instant,
     wire::{IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr},
@@ -24,10 +23,10 @@ use smoltcp::{
 
 /// Frames that are taken from the device in a row, before others have their turn.
 const FRAMES: usize = 128;
-/// How often all sockets are asked for a packet in a row.
-const ROUNDS: usize = 64;
 /// How long a UDP socket that nobody holds may take to send what it has.
 const LEAVING: Nanoseconds = 5_000_000_000;
+/// The ports of a DHCP server and of who asks it.
+const DHCP: (u16, u16) = (67, 68);
 /// Name servers that are asked, of each family: what smoltcp has room for.
 const NAMESERVERS: usize = 4;
 
@@ -47,28 +46,16 @@ pub(super) struct Stack {
     kicked: bool,
     link: Box<dyn Link>,
     /// UDP sockets that nobody holds any more, until they have sent what they have, or this time has come.
-    leaving: Vec<(Family, SocketHandle, Port, Nanoseconds)>,
-    dhcp: Option<SocketHandle>,
+    leaving: Vec<(Handle, Port, Nanoseconds)>,
+    /// The UDP sockets, by their ports.
+    pub(super) bound: Bound,
+    dhcp: Option<Handle>,
     slaac: Option<Slaac>,
     /// The resolvers of both families, and whether they have somebody to ask.
-    dns: [SocketHandle; 2],
+    dns: [Handle; 2],
     asked: [bool; 2],
     /// Those that are configured, besides what DHCP says.
     nameservers: Vec<IpAddress>,
-}
-
-/// The sockets of both families.
-pub(super) struct Sockets([SocketSet<'static>; 2]);
-
-impl Sockets {
-    /// Those of a family.
-    pub(super) fn of(&mut self, family: Family) -> &mut SocketSet<'static> {
-        let [v4, v6] = &mut self.0;
-        match family {
-            Family::Ipv4 => v4,
-            Family::Ipv6 => v6,
-        }
-    }
 }
 
 /// When a turn of the stack is over: what comes next.
@@ -94,11 +81,9 @@ impl Stack {
         let mut config = Config::new(address.into());
         config.random_seed = seed;
         let interface = link.interface(config, instant(now));
-        let mut sockets = Sockets([SocketSet::new(Vec::new()), SocketSet::new(Vec::new())]);
-        let dns = [Family::Ipv4, Family::Ipv6]
-            .map(|family| sockets.of(family).add(dns::Socket::new(&[], Vec::new())));
-        let dhcp = matches!(configuration.ipv4, Ipv4::Dhcp)
-            .then(|| sockets.of(Family::Ipv4).add(dhcpv4::Socket::new()));
+        let mut sockets = Sockets::new();
+        let dns = [(); 2].map(|()| sockets.add(dns::Socket::new(&[], Vec::new())));
+        let dhcp = matches!(configuration.ipv4, Ipv4::Dhcp).then(|| sockets.add(dhcpv4::Socket::new()));
         let woken = Woken::default();
         let mut stack = Self {
             interface,
@@ -112,6 +97,7 @@ impl Stack {
             kicked: false,
             link,
             leaving: Vec::new(),
+            bound: Bound::default(),
             dhcp,
             slaac: matches!(configuration.ipv6, Ipv6::Automatic).then(|| Slaac::new(address, now)),
             dns,
@@ -177,14 +163,14 @@ impl Stack {
             let servers = self.nameservers.iter().chain(more).copied();
             let servers: Vec<_> = servers.filter(|server| family.is_of(server)).take(NAMESERVERS).collect();
             *asked = !servers.is_empty();
-            self.sockets.of(family).get_mut::<dns::Socket>(handle).update_servers(&servers);
+            self.sockets.change::<dns::Socket>(handle).update_servers(&servers);
+            self.sockets.sends_to(handle, servers);
         }
     }
 
-    /// The resolver that has somebody to ask, with its family.
-    pub(super) fn resolver(&self) -> Option<(Family, SocketHandle)> {
-        let resolvers = [Family::Ipv4, Family::Ipv6].into_iter().zip(self.dns);
-        resolvers.zip(self.asked).find_map(|(resolver, asked)| asked.then_some(resolver))
+    /// The resolver that has somebody to ask.
+    pub(super) fn resolver(&self) -> Option<Handle> {
+        self.dns.into_iter().zip(self.asked).find_map(|(resolver, asked)| asked.then_some(resolver))
     }
 
     /// Whether a packet to `address` has somewhere to go.
@@ -207,14 +193,14 @@ impl Stack {
     }
 
     /// Nobody holds a UDP socket any more. It sends what it has.
-    pub(super) fn leave(&mut self, family: Family, handle: SocketHandle, port: Port, now: Nanoseconds) {
-        self.leaving.push((family, handle, port, now.saturating_add(LEAVING)));
+    pub(super) fn leave(&mut self, handle: Handle, port: Port, now: Nanoseconds) {
+        self.leaving.push((handle, port, now.saturating_add(LEAVING)));
         self.kick();
     }
 
     /// Whether what nobody holds any more has still something to send.
     pub(super) fn is_sending(&mut self) -> bool {
-        !self.leaving.is_empty() || self.connections.is_sending(&mut self.sockets)
+        !self.leaving.is_empty() || self.connections.is_sending(&self.sockets)
     }
 
     /// Has the driver take a turn, when the stack is unlocked.
@@ -240,52 +226,50 @@ impl Stack {
         let mut more = true;
         self.link.take_full();
         self.interface.poll_maintenance(at);
-        if let Some(slaac) = &mut self.slaac {
-            slaac.turn(&mut *self.link, &mut self.interface, at, now);
+        if let Some(slaac) = &mut self.slaac
+            && slaac.turn(&mut *self.link, &mut self.interface, at, now)
+        {
+            self.sockets.touch_all();
         }
         for _ in 0..FRAMES {
             let Some(packet) = self.link.next(at) else {
                 more = false;
                 break;
             };
-            let family = if packet.v6 { Family::Ipv6 } else { Family::Ipv4 };
             if let (Some(slaac), Some(said)) = (&mut self.slaac, &packet.advertisement) {
                 slaac.hear(said, &mut self.interface, now);
             }
-            let sockets = self.sockets.of(family);
-            let asked = match packet.syn {
-                Some(syn) => match self.connections.asked(sockets, &syn, now, &self.woken) {
-                    Ok(asked) => asked,
-                    Err(_) => {
-                        self.link.discard();
-                        continue;
+            let asked = match packet.ends {
+                Some(ends) if packet.syn => {
+                    match self.connections.asked(&mut self.sockets, &ends, &self.woken) {
+                        Ok(asked) => asked,
+                        Err(_) => {
+                            self.link.discard();
+                            continue;
+                        }
                     }
-                },
-                None => None,
+                }
+                _ => None,
             };
-            let taken = self.link.ingress(at, &mut self.interface, sockets);
+            let socket = packet.ends.and_then(|ends| self.whose(&ends));
+            let taken = self.sockets.ingress(at, &mut *self.link, &mut self.interface, socket);
             if let Some(asked) = asked {
-                self.connections.answered(sockets, asked);
+                self.connections.answered(&mut self.sockets, asked);
+            }
+            if packet.resolves {
+                self.sockets.touch_unresolved();
             }
             if !taken {
                 break;
             }
         }
-        let mut sending = true;
-        for _ in 0..ROUNDS {
-            let [v4, v6] = &mut self.sockets.0;
-            sending = self.link.egress(at, &mut self.interface, v4);
-            sending |= self.link.egress(at, &mut self.interface, v6);
-            if !sending {
-                break;
-            }
-        }
+        self.sockets.egress(at, &mut *self.link, &mut self.interface);
         self.configure();
-        self.leaving.retain(|(family, handle, port, deadline)| {
-            let set = self.sockets.of(*family);
-            let stays = set.get::<udp::Socket>(*handle).send_queue() > 0 && now < *deadline;
+        self.leaving.retain(|(handle, port, deadline)| {
+            let stays = self.sockets.get::<udp::Socket>(*handle).send_queue() > 0 && now < *deadline;
             if !stays {
-                set.remove(*handle);
+                self.sockets.remove(*handle);
+                self.bound.remove(*handle);
                 self.ports.release(port);
             }
             stays
@@ -293,30 +277,40 @@ impl Stack {
         self.connections.settle(&mut self.sockets, &mut self.ports, now);
         // A device without room says when it has.
         let full = self.link.take_full();
-        if (more || sending || self.link.is_looping()) && !full {
+        if (more || self.sockets.is_busy() || self.link.is_looping()) && !full {
             return Next::More;
         }
-        let pause = if full { FULL } else { SHORTEST };
-        let [v4, v6] = &self.sockets.0;
-        let stack = [v4, v6].into_iter().filter_map(|sockets| self.interface.poll_at(at, sockets)).min();
-        let stack = stack.map(|at| nanoseconds(at).max(now.saturating_add(pause)));
+        let pause = if full { FULL } else { 0 };
+        let stack = self.sockets.next(at, &mut self.interface);
+        let stack = stack.or(self.sockets.is_busy().then_some(at));
+        let stack = stack.map(|due| nanoseconds(due).max(now.saturating_add(pause)));
         let leaving = self.leaving.iter().map(|&(.., deadline)| deadline).min();
         let slaac = self.slaac.as_ref().and_then(Slaac::next);
-        Next::Wait([stack, leaving, slaac, self.connections.next()].into_iter().flatten().min())
+        Next::Wait([stack, leaving, slaac, self.connections.next(now)].into_iter().flatten().min())
+    }
+
+    /// The socket that a packet is for.
+    fn whose(&self, ends: &Ends) -> Option<Handle> {
+        let [v4, v6] = self.dns;
+        let asks = if matches!(ends.to.addr, IpAddress::Ipv4(_)) { v4 } else { v6 };
+        match ends.protocol {
+            Protocol::Tcp => self.connections.between(ends),
+            Protocol::Udp if (ends.from.port, ends.to.port) == DHCP && self.dhcp.is_some() => self.dhcp,
+            Protocol::Udp => self.bound.find(ends.to).or(Some(asks)),
+        }
     }
 
     /// Takes what DHCP has found.
     fn configure(&mut self) {
         let Some(dhcp) = self.dhcp else { return };
-        let (address, router, servers) =
-            match self.sockets.of(Family::Ipv4).get_mut::<dhcpv4::Socket>(dhcp).poll() {
-                None => return,
-                Some(dhcpv4::Event::Configured(config)) => {
-                    let servers: Vec<_> = config.dns_servers.iter().copied().map(IpAddress::from).collect();
-                    (Some(config.address), config.router, servers)
-                }
-                Some(dhcpv4::Event::Deconfigured) => (None, None, Vec::new()),
-            };
+        let (address, router, servers) = match self.sockets.get_mut::<dhcpv4::Socket>(dhcp).poll() {
+            None => return,
+            Some(dhcpv4::Event::Configured(config)) => {
+                let servers: Vec<_> = config.dns_servers.iter().copied().map(IpAddress::from).collect();
+                (Some(config.address), config.router, servers)
+            }
+            Some(dhcpv4::Event::Deconfigured) => (None, None, Vec::new()),
+        };
         self.interface.update_ip_addrs(|addresses| {
             addresses.retain(|address| match address {
                 IpCidr::Ipv4(address) => address.address().is_loopback(),
@@ -335,12 +329,12 @@ impl Stack {
             self.configured.notify();
         }
         self.name_servers(&servers);
+        // Connections from an address that was ours are over.
+        self.sockets.touch_all();
     }
 }
 
-/// A pause before what smoltcp calls due at once and then does not do, as when it has somebody's address still to find out.
-const SHORTEST: Nanoseconds = 200_000;
-/// As long for what is due and finds no room in the device: that is told when there is room, but what else is due comes to pass, such as the
+/// A pause for what is due and finds no room in the device: that is told when there is room, but what else is due comes to pass, such as the
 /// end of a connection in time.
 const FULL: Nanoseconds = 100_000_000;
 

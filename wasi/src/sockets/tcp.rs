@@ -3,6 +3,7 @@
 use super::{
     Access, Family, Network, bring_into,
     connections::{self, Id, listen_endpoint},
+    device::Ends,
     notify::Notify,
     policy::is_for_many,
     ports::{Port, Protocol},
@@ -27,8 +28,8 @@ use spin::Mutex;
 
 /// A TCP socket. A clone is the same socket; when the last is gone, a connection is ended in good order.
 ///
-/// As a stream it is the connection: reading gives the end after the other side's last byte (or [`Error::ConnectionReset`]), writing
-/// fails with [`Error::Pipe`] after [`shutdown`](Self::shutdown).
+/// As a stream it is the connection: reading gives the end after the other side's last byte (or [`Error::ConnectionReset`], or
+/// [`Error::TimedOut`] when the other side has fallen silent), writing fails with [`Error::Pipe`] after [`shutdown`](Self::shutdown).
 #[derive(Clone)]
 pub struct TcpSocket(Arc<Inner>);
 
@@ -196,11 +197,10 @@ impl TcpSocket {
         };
         let ip = if port.local.ip().is_unspecified() { from } else { port.local.ip() };
         let local = SocketAddr::new(ip, port.local.port());
-        let now = self.network().now();
         let begun = self.network().with(|stack| {
             // What ended a moment ago, with these same ends, would take the answers.
-            let set = stack.sockets.of(self.0.family);
-            if !stack.connections.make_way(set, local.into(), remote.into()) {
+            let ends = Ends { protocol: Protocol::Tcp, from: local.into(), to: remote.into() };
+            if !stack.connections.make_way(&mut stack.sockets, ends.from, ends.to) {
                 return Err((Error::AddressInUse, port));
             }
             let connecting = connections::socket(&state.options).and_then(|mut socket| {
@@ -210,9 +210,8 @@ impl TcpSocket {
             match connecting {
                 Ok(socket) => {
                     stack.kick();
-                    let set = stack.sockets.of(self.0.family);
-                    let socket = (self.0.family, socket);
-                    Ok(stack.connections.open(set, socket, port, self.0.notify.clone(), now))
+                    let (sockets, notify) = (&mut stack.sockets, self.0.notify.clone());
+                    Ok(stack.connections.open(sockets, socket, &ends, port, notify))
                 }
                 Err(error) => Err((error, port)),
             }
@@ -246,7 +245,7 @@ impl TcpSocket {
             }
             let failed = connection.failed;
             if failed.is_none() {
-                state.options.apply(connection.socket(&mut stack.sockets));
+                state.options.apply(connection.change(&mut stack.sockets));
             }
             Ok(Some(failed.map_or(Ok(()), Err)))
         });
@@ -344,7 +343,7 @@ impl TcpSocket {
         state.mute |= matches!(how, Shutdown::Send | Shutdown::Both);
         self.network().with(|stack| {
             if state.mute {
-                stack.connections.get(id)?.socket(&mut stack.sockets).close();
+                stack.connections.get(id)?.change(&mut stack.sockets).close();
                 stack.connections.ends(id);
                 stack.kick();
             }
@@ -399,7 +398,7 @@ impl TcpSocket {
             }
             Stage::Connected(id) => {
                 if let Ok(connection) = stack.connections.get(id) {
-                    options.apply(connection.socket(&mut stack.sockets));
+                    options.apply(connection.change(&mut stack.sockets));
                     stack.kick();
                 }
             }
@@ -457,7 +456,7 @@ impl TcpSocket {
             if !connection.rest.is_empty() {
                 return Poll::Ready(Ok(connection.take_rest(buffer, peek)));
             }
-            let finished = connection.finished;
+            let (handle, finished) = (connection.handle, connection.finished);
             let socket = connection.socket(&mut stack.sockets);
             let low = socket.recv_queue() >= socket.recv_capacity() / 2;
             let received = if peek {
@@ -473,15 +472,18 @@ impl TcpSocket {
                     Poll::Pending
                 }
                 Ok(count) => {
-                    // The other end may have stopped for want of room.
-                    if low && !peek {
-                        stack.kick();
+                    if !peek {
+                        stack.sockets.touch(handle);
+                        // The other end may have stopped for want of room.
+                        if low {
+                            stack.kick();
+                        }
                     }
                     Poll::Ready(Ok(count))
                 }
                 Err(RecvError::Finished) => Poll::Ready(Ok(0)),
                 Err(RecvError::InvalidState) if finished => Poll::Ready(Ok(0)),
-                Err(RecvError::InvalidState) => Poll::Ready(Err(Error::ConnectionReset)),
+                Err(RecvError::InvalidState) => Poll::Ready(Err(connection.broken(&stack.sockets))),
             }
         })
     }
@@ -528,15 +530,17 @@ impl OutputStream for TcpSocket {
             return Poll::Ready(Err(Error::Pipe));
         }
         self.network().with(|stack| {
-            let socket = stack.connections.get(id)?.socket(&mut stack.sockets);
+            let connection = stack.connections.get(id)?;
+            let (handle, socket) = (connection.handle, connection.socket(&mut stack.sockets));
             match socket.send_slice(buffer) {
-                Err(_) => Poll::Ready(Err(Error::ConnectionReset)),
+                Err(_) => Poll::Ready(Err(connection.broken(&stack.sockets))),
                 Ok(0) if !buffer.is_empty() => {
                     let waker = self.0.notify.wait(task);
                     socket.register_send_waker(&waker);
                     Poll::Pending
                 }
                 Ok(count) => {
+                    stack.sockets.touch(handle);
                     stack.kick();
                     Poll::Ready(Ok(count))
                 }

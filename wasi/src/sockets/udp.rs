@@ -6,6 +6,7 @@ use super::{
     notify::Notify,
     policy::is_for_many,
     ports::{Port, Protocol},
+    sets::Handle,
 };
 use crate::{Error, Result, heap};
 use alloc::{sync::Arc, vec::Vec};
@@ -15,10 +16,7 @@ use core::{
     ops::RangeInclusive,
     task::{Context, Poll},
 };
-use smoltcp::{
-    iface::SocketHandle,
-    socket::udp::{PacketBuffer, PacketMetadata, SendError, Socket, UdpMetadata},
-};
+use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, SendError, Socket, UdpMetadata};
 use spin::Mutex;
 
 /// A UDP socket. A clone is the same socket.
@@ -33,7 +31,7 @@ struct Inner {
 }
 
 struct State {
-    bound: Option<(Port, SocketHandle)>,
+    bound: Option<(Port, Handle)>,
     remote: Option<SocketAddr>,
     options: UdpOptions,
 }
@@ -96,9 +94,14 @@ impl UdpSocket {
         }
         let mut socket = socket(&state.options)?;
         let port = self.0.access.bind(Protocol::Udp, self.0.family, local)?;
-        let bound = socket.bind(listen_endpoint(port.local.into())).map_err(|_| Error::Invalid);
+        let local = listen_endpoint(port.local.into());
+        let bound = socket.bind(local).map_err(|_| Error::Invalid);
         let handle = self.network().with(|stack| match bound {
-            Ok(()) => Ok(stack.sockets.of(self.0.family).add(socket)),
+            Ok(()) => {
+                let handle = stack.sockets.add(socket);
+                stack.bound.add(self.0.family, local, handle);
+                Ok(handle)
+            }
             Err(error) => {
                 stack.ports.release(&port);
                 Err(error)
@@ -278,8 +281,7 @@ impl UdpSocket {
     ) -> Poll<Result<T>> {
         let state = self.0.state.lock();
         let Some((_, handle)) = state.bound else { return Poll::Ready(Err(Error::InvalidState)) };
-        self.network()
-            .with(|stack| work(stack.sockets.of(self.0.family).get_mut::<Socket>(handle), state.remote))
+        self.network().with(|stack| work(stack.sockets.change::<Socket>(handle), state.remote))
     }
 }
 
@@ -291,7 +293,7 @@ impl Drop for Inner {
             network.with(|stack| {
                 // Woken when the stack is unlocked, not dropped with it locked.
                 self.notify.notify();
-                stack.leave(self.family, handle, port, now);
+                stack.leave(handle, port, now);
             });
         }
     }

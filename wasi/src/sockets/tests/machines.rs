@@ -67,8 +67,92 @@ fn a_cable_that_is_cut_is_noticed() {
         options.keep_alive_count = 3;
     });
     let read = run(&[&networks[1]], read(&client, 1));
-    assert_eq!(read, Err(Error::ConnectionReset));
+    assert_eq!(read, Err(Error::TimedOut));
     drop(server);
+}
+
+#[test]
+fn who_falls_silent_times_out_and_who_resets_resets() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    let (server, client, served) = run(&[&networks[0], &networks[1]], async {
+        let server = listen(&here, address("10.0.0.1:80")).unwrap();
+        let client = connect(&there, address("10.0.0.1:80")).await.unwrap();
+        let served = accept(&server).await.unwrap();
+        (server, client, served)
+    });
+    let began = clock().monotonic();
+    // The first machine is off, and what is sent to it is not acknowledged.
+    run(&[&networks[1]], async {
+        // Of silence alone nothing comes.
+        pass(500).await;
+        write_all(&client, b"hello").await.unwrap();
+        assert_eq!(read(&client, 1).await, Err(Error::TimedOut));
+        assert_eq!(write_all(&client, b"hello").await, Err(Error::TimedOut));
+        let took = (clock().monotonic() - began) / 1_000_000_000;
+        assert!((615..=630).contains(&took), "{took}");
+        assert_eq!(connect(&there, address("10.0.0.1:80")).await.err(), Some(Error::TimedOut));
+    });
+    drop(client);
+    // It comes back and says what it had to say: the other machine knows nothing of it.
+    run(&[&networks[0], &networks[1]], async {
+        write_all(&served, b"hello").await.unwrap();
+        assert_eq!(read(&served, 1).await, Err(Error::ConnectionReset));
+    });
+    drop(server);
+}
+
+#[test]
+fn a_neighbour_that_is_not_there_does_not_keep_others_from_being_found() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    run(&[&networks[0], &networks[1]], async {
+        let places = [
+            ("10.0.0.1:80", ["10.0.0.8:80", "10.0.0.9:80"]),
+            ("[fd00::1]:80", ["[fd00::8]:80", "[fd00::9]:80"]),
+        ];
+        for (place, nobody) in places {
+            let _server = listen(&here, address(place)).unwrap();
+            let dead = nobody.map(|nobody| {
+                let socket = there.tcp(Family::of(address(nobody).ip())).unwrap();
+                socket.connect(address(nobody)).unwrap();
+                socket
+            });
+            let began = clock().monotonic();
+            connect(&there, address(place)).await.unwrap();
+            let took = (clock().monotonic() - began) / 1_000_000;
+            assert!(took < 1_000, "{place}: {took} ms");
+            assert!(dead.iter().all(|dead| poll_once(|task| dead.poll_connected(task)).is_pending()));
+        }
+    });
+}
+
+#[test]
+fn who_is_idle_costs_nothing() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    run(&[&networks[0], &networks[1]], async {
+        let server = listen(&here, address("10.0.0.1:80")).unwrap();
+        let datagrams = there.udp(Family::Ipv4).unwrap();
+        datagrams.bind(address("10.0.0.2:0")).unwrap();
+        let mut idle = Vec::new();
+        for _ in 0..50 {
+            let client = connect(&there, address("10.0.0.1:80")).await.unwrap();
+            let served = accept(&server).await.unwrap();
+            write_all(&client, b"hello").await.unwrap();
+            assert_eq!(read(&served, 10).await.unwrap(), b"hello");
+            idle.push((client, served));
+        }
+        pass(1).await;
+        let waiting = || networks.each_ref().map(|network| network.with(|stack| stack.sockets.waiting()));
+        assert_eq!(waiting(), [0, 0]);
+        // Those who ask whether something has come neither.
+        assert!(idle.iter().all(|(one, _)| poll_once(|task| one.poll_readable(task)).is_pending()));
+        assert_eq!(waiting(), [0, 0]);
+        write_all(&idle[7].0, b"hello").await.unwrap();
+        assert_eq!(waiting(), [0, 1]);
+        assert_eq!(read(&idle[7].1, 10).await.unwrap(), b"hello");
+    });
 }
 
 #[test]
@@ -92,7 +176,7 @@ fn what_is_set_before_it_connects_counts() {
         assert!(poll_once(|task| client.poll_readable(task)).is_pending());
         (server, client)
     });
-    assert_eq!(run(&[&networks[1]], read(&client, 1)), Err(Error::ConnectionReset));
+    assert_eq!(run(&[&networks[1]], read(&client, 1)), Err(Error::TimedOut));
 }
 
 #[test]
@@ -168,6 +252,23 @@ fn datagrams_larger_than_a_frame_arrive_whole() {
             let received = poll_fn(|task| one.poll_receive(task)).await.unwrap();
             assert!(received.data == sent, "{len}");
             assert_eq!(received.remote.ip(), address("10.0.0.2:0").ip());
+        }
+    });
+}
+
+#[test]
+fn fragments_are_put_together_in_any_order() {
+    let networks = machines(Faults { reordered: 60, ..Faults::default() });
+    let [here, there] = accesses(&networks);
+    run(&[&networks[0], &networks[1]], async {
+        let (one, two) = (here.udp(Family::Ipv4).unwrap(), there.udp(Family::Ipv4).unwrap());
+        one.bind(address("10.0.0.1:7")).unwrap();
+        two.bind(address("0.0.0.0:0")).unwrap();
+        for _ in 0..20 {
+            let sent = pattern(9_000);
+            poll_fn(|task| two.poll_send(task, &sent, Some(address("10.0.0.1:7")))).await.unwrap();
+            let received = poll_fn(|task| one.poll_receive(task)).await.unwrap();
+            assert!(received.data == sent);
         }
     });
 }
