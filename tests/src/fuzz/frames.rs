@@ -66,6 +66,7 @@ fn play(steps: &mut Unstructured<'_>) -> Result<()> {
     machine.sockets.clear();
     machine.datagrams.clear();
     machine.lookups.clear();
+    machine.turn();
     machine.pass(200_000_000_000);
     machine.turn();
     let sent = pin!(std::future::poll_fn(|task| network.poll_sent(task)))

@@ -12,7 +12,8 @@ use smoltcp::{
     phy::{self, ChecksumCapabilities, DeviceCapabilities, RxToken as _},
     time::Instant,
     wire::{
-        ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Icmpv6Packet,
+        ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
+        Icmpv4DstUnreachable, Icmpv4Packet, Icmpv4Repr, Icmpv6DstUnreachable, Icmpv6Packet, Icmpv6Repr,
         IpAddress, IpEndpoint, IpProtocol, Ipv4Address, Ipv4Packet, Ipv6Address, Ipv6Packet, TcpPacket,
         UdpPacket,
     },
@@ -403,6 +404,8 @@ pub(super) struct Packet {
     pub(super) ends: Option<Ends>,
     /// It asks for a connection.
     pub(super) syn: bool,
+    /// It says that nobody hears what was sent so.
+    pub(super) refused: Option<Ends>,
     /// A neighbour's address may be known when it has been taken.
     pub(super) resolves: bool,
     /// It is what a router says.
@@ -447,6 +450,7 @@ impl Packet {
                     nobody: from.is_unspecified(),
                     ends: Ends::of(from.into(), to.into(), protocol, payload),
                     syn: whole && is_syn(protocol, payload),
+                    refused: refused_v4(protocol, payload, checksum).filter(|_| whole),
                     fragment: (!whole).then(|| (from, to, protocol, packet.ident())),
                     ..Self::default()
                 }
@@ -462,6 +466,7 @@ impl Packet {
                     advertisement: Advertisement::of(&packet, checksum),
                     ends: Ends::of(from.into(), to.into(), protocol, payload),
                     syn: is_syn(protocol, payload),
+                    refused: refused_v6((from, to), protocol, payload, checksum),
                     resolves: protocol == IpProtocol::Icmpv6,
                     ..Self::default()
                 }
@@ -504,6 +509,39 @@ impl Ends {
 fn is_syn(protocol: IpProtocol, payload: &[u8]) -> bool {
     protocol == IpProtocol::Tcp
         && TcpPacket::new_checked(payload).is_ok_and(|tcp| tcp.syn() && !tcp.ack() && !tcp.rst())
+}
+
+/// What was sent to a port where nobody hears it, as ICMP says.
+fn refused_v4(protocol: IpProtocol, payload: &[u8], checksum: &ChecksumCapabilities) -> Option<Ends> {
+    if protocol != IpProtocol::Icmp {
+        return None;
+    }
+    let packet = Icmpv4Packet::new_checked(payload).ok()?;
+    match Icmpv4Repr::parse(&packet, checksum).ok()? {
+        Icmpv4Repr::DstUnreachable { reason: Icmpv4DstUnreachable::PortUnreachable, header, data } => {
+            Ends::of(header.src_addr.into(), header.dst_addr.into(), header.next_header, data)
+        }
+        _ => None,
+    }
+}
+
+/// The same of IPv6.
+fn refused_v6(
+    (from, to): (Ipv6Address, Ipv6Address),
+    protocol: IpProtocol,
+    payload: &[u8],
+    checksum: &ChecksumCapabilities,
+) -> Option<Ends> {
+    if protocol != IpProtocol::Icmpv6 {
+        return None;
+    }
+    let packet = Icmpv6Packet::new_checked(payload).ok()?;
+    match Icmpv6Repr::parse(&from, &to, &packet, checksum).ok()? {
+        Icmpv6Repr::DstUnreachable { reason: Icmpv6DstUnreachable::PortUnreachable, header, data } => {
+            Ends::of(header.src_addr.into(), header.dst_addr.into(), header.next_header, data)
+        }
+        _ => None,
+    }
 }
 
 /// What is behind the hop-by-hop options, which are the one extension header that smoltcp knows.

@@ -5,8 +5,8 @@
 //! [`Access`] to it, with a [`Policy`]; without one it has no network. Every call is poll-style, as in [`io`](crate::io). Not
 //! here: how preview 1 and 0.2 spell these calls, and HTTP.
 
-mod bound;
 mod connections;
+mod datagrams;
 mod device;
 mod lookup;
 mod neighbours;

@@ -12,11 +12,13 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
+use core::mem;
 use smoltcp::{
     iface::{Interface, SocketHandle, SocketSet},
     socket::{
         AnySocket,
         tcp::{self, State},
+        udp,
     },
     time::{Duration, Instant},
     wire::IpAddress,
@@ -44,8 +46,21 @@ pub(super) struct Sockets {
     /// Those that wait for a neighbour's address.
     unresolved: BTreeSet<Handle>,
     neighbours: Neighbours,
+    /// What has become of datagrams.
+    outcomes: Vec<(Handle, Outcome)>,
     /// For what is for no socket.
     none: SocketSet<'static>,
+}
+
+/// What has become of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It has been sent, and its socket is no more.
+    Sent,
+    /// It waits for a neighbour's address.
+    Unresolved,
+    /// It has waited too long for it, and its socket is no more.
+    Unreachable,
 }
 
 struct Entry {
@@ -55,6 +70,8 @@ struct Entry {
     due: Option<Instant>,
     /// Where its packets go, if it is not a connection's.
     to: Vec<IpAddress>,
+    /// For how long it waits for a neighbour's address, and until when, if it is one datagram's.
+    datagram: Option<(Duration, Option<Instant>)>,
     /// Its other end has not been heard of for too long.
     timed_out: bool,
 }
@@ -80,6 +97,7 @@ impl Sockets {
             due: BTreeSet::new(),
             unresolved: BTreeSet::new(),
             neighbours: Neighbours::default(),
+            outcomes: Vec::new(),
             none: SocketSet::new(Vec::new()),
         }
     }
@@ -90,10 +108,39 @@ impl Sockets {
         self.next = self.next.wrapping_add(1);
         let mut set = SocketSet::new(Vec::with_capacity(1));
         let socket = set.add(socket);
-        let entry = Entry { set, socket, touched: false, due: None, to: Vec::new(), timed_out: false };
+        let entry = Entry {
+            set,
+            socket,
+            touched: false,
+            due: None,
+            to: Vec::new(),
+            datagram: None,
+            timed_out: false,
+        };
         self.entries.insert(handle, entry);
         self.touch(handle);
         handle
+    }
+
+    /// Adds a socket that has one datagram to send. It is removed when that is sent, or has waited so long for the address of a
+    /// neighbour.
+    pub(super) fn add_datagram(
+        &mut self,
+        socket: udp::Socket<'static>,
+        to: IpAddress,
+        patience: Duration,
+    ) -> Handle {
+        let handle = self.add(socket);
+        if let Some(entry) = self.entries.get_mut(&handle) {
+            entry.to.push(to);
+            entry.datagram = Some((patience, None));
+        }
+        handle
+    }
+
+    /// What has become of datagrams since this was last asked.
+    pub(super) fn take_outcomes(&mut self) -> Vec<(Handle, Outcome)> {
+        mem::take(&mut self.outcomes)
     }
 
     /// Removes a socket, as it is.
@@ -185,14 +232,14 @@ impl Sockets {
         taken
     }
 
-    /// Sends what there is to send, up to a bound. Whether there is more.
-    pub(super) fn egress(&mut self, at: Instant, link: &mut dyn Link, interface: &mut Interface) -> bool {
+    /// Sends what there is to send, up to a bound.
+    pub(super) fn egress(&mut self, at: Instant, link: &mut dyn Link, interface: &mut Interface) {
         while let Some(&(_, handle)) = self.due.first().filter(|(due, _)| *due <= at) {
             self.touch(handle);
         }
         // What is left of a packet in fragments.
         if link.egress(at, interface, &mut self.none) == Egress::Full {
-            return true;
+            return;
         }
         for _ in 0..ROUNDS {
             for _ in 0..self.touched.len() {
@@ -205,6 +252,11 @@ impl Sockets {
                 let sent = link.egress(at, interface, &mut entry.set);
                 // Silence is all that closes it here, but that its address is not the machine's any more: then nothing is sent.
                 entry.timed_out |= open && !is_open(entry) && sent != Egress::Nothing;
+                if sent != Egress::Full && self.is_over(at, handle) {
+                    self.remove(handle);
+                    continue;
+                }
+                let Some(entry) = self.entries.get(&handle) else { continue };
                 match sent {
                     Egress::Sent => {
                         self.unresolved.remove(&handle);
@@ -212,7 +264,7 @@ impl Sockets {
                     }
                     Egress::Full => {
                         self.touched.push_front(handle);
-                        return true;
+                        return;
                     }
                     Egress::Unresolved { asked } => {
                         self.unresolved.insert(handle);
@@ -226,10 +278,27 @@ impl Sockets {
                 }
             }
             if self.touched.is_empty() {
-                return false;
+                return;
             }
         }
-        true
+    }
+
+    /// Whether all is over with a socket that has been asked for a packet, since it was one datagram's.
+    fn is_over(&mut self, at: Instant, handle: Handle) -> bool {
+        let Some(entry) = self.entries.get_mut(&handle) else { return true };
+        let Some((patience, until)) = &mut entry.datagram else { return false };
+        let outcome = match *until {
+            // There is room for one.
+            _ if entry.set.get::<udp::Socket>(entry.socket).can_send() => Outcome::Sent,
+            Some(until) if until <= at => Outcome::Unreachable,
+            Some(_) => return false,
+            None => {
+                *until = Some(at + *patience);
+                Outcome::Unresolved
+            }
+        };
+        self.outcomes.push((handle, outcome));
+        outcome != Outcome::Unresolved
     }
 
     /// Notes when a socket has something to do that has nothing to send now.
@@ -239,7 +308,9 @@ impl Sockets {
             bound_silence(tcp);
         }
         entry.touched = false;
-        entry.due = interface.poll_at(at, &entry.set).map(|due| due.max(at + SHORTEST));
+        let due = interface.poll_at(at, &entry.set).map(|due| due.max(at + SHORTEST));
+        let until = entry.datagram.and_then(|(_, until)| until);
+        entry.due = [due, until].into_iter().flatten().min();
         if let Some(due) = entry.due {
             self.due.insert((due, handle));
         }

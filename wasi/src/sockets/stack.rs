@@ -3,11 +3,11 @@
 
 use super::{
     Configuration, Family, Ipv4, Ipv6,
-    bound::Bound,
     connections::Connections,
+    datagrams::Datagrams,
     device::{Ends, Link},
     notify::{Notify, Woken},
-    ports::{Port, Ports, Protocol},
+    ports::{Ports, Protocol},
     sets::{Handle, Sockets},
     slaac::Slaac,
 };
@@ -16,15 +16,13 @@ use alloc::{boxed::Box, sync::Arc, vec::Vec};
 use core::{mem, net::IpAddr, task::Waker};
 use smoltcp::{
     iface::{Config, Interface},
-    socket::{dhcpv4, dns, udp},
+    socket::{dhcpv4, dns},
     time::Instant,
     wire::{IpAddress, IpCidr, Ipv4Address, Ipv4Cidr, Ipv6Address, Ipv6Cidr},
 };
 
 /// Frames that are taken from the device in a row, before others have their turn.
 const FRAMES: usize = 128;
-/// How long a UDP socket that nobody holds may take to send what it has.
-const LEAVING: Nanoseconds = 5_000_000_000;
 /// The ports of a DHCP server and of who asks it.
 const DHCP: (u16, u16) = (67, 68);
 /// Name servers that are asked, of each family: what smoltcp has room for.
@@ -35,6 +33,7 @@ pub(super) struct Stack {
     pub(super) interface: Interface,
     pub(super) sockets: Sockets,
     pub(super) connections: Connections,
+    pub(super) datagrams: Datagrams,
     pub(super) ports: Ports,
     pub(super) woken: Woken,
     /// Whether an address is still awaited.
@@ -45,10 +44,6 @@ pub(super) struct Stack {
     driver: Option<Waker>,
     kicked: bool,
     link: Box<dyn Link>,
-    /// UDP sockets that nobody holds any more, until they have sent what they have, or this time has come.
-    leaving: Vec<(Handle, Port, Nanoseconds)>,
-    /// The UDP sockets, by their ports.
-    pub(super) bound: Bound,
     dhcp: Option<Handle>,
     slaac: Option<Slaac>,
     /// The resolvers of both families, and whether they have somebody to ask.
@@ -89,6 +84,7 @@ impl Stack {
             interface,
             sockets,
             connections: Connections::new(&woken),
+            datagrams: Datagrams::default(),
             ports: Ports::default(),
             awaited: dhcp.is_some(),
             configured: Notify::new(&woken),
@@ -96,8 +92,6 @@ impl Stack {
             driver: None,
             kicked: false,
             link,
-            leaving: Vec::new(),
-            bound: Bound::default(),
             dhcp,
             slaac: matches!(configuration.ipv6, Ipv6::Automatic).then(|| Slaac::new(address, now)),
             dns,
@@ -192,15 +186,9 @@ impl Stack {
         source.map(IpAddr::from).ok_or(Error::NetworkUnreachable)
     }
 
-    /// Nobody holds a UDP socket any more. It sends what it has.
-    pub(super) fn leave(&mut self, handle: Handle, port: Port, now: Nanoseconds) {
-        self.leaving.push((handle, port, now.saturating_add(LEAVING)));
-        self.kick();
-    }
-
     /// Whether what nobody holds any more has still something to send.
     pub(super) fn is_sending(&mut self) -> bool {
-        !self.leaving.is_empty() || self.connections.is_sending(&self.sockets)
+        self.datagrams.is_sending() || self.connections.is_sending(&self.sockets)
     }
 
     /// Has the driver take a turn, when the stack is unlocked.
@@ -251,6 +239,9 @@ impl Stack {
                 }
                 _ => None,
             };
+            if let Some(sent) = &packet.refused {
+                self.datagrams.refused(sent);
+            }
             let socket = packet.ends.and_then(|ends| self.whose(&ends));
             let taken = self.sockets.ingress(at, &mut *self.link, &mut self.interface, socket);
             if let Some(asked) = asked {
@@ -265,15 +256,7 @@ impl Stack {
         }
         self.sockets.egress(at, &mut *self.link, &mut self.interface);
         self.configure();
-        self.leaving.retain(|(handle, port, deadline)| {
-            let stays = self.sockets.get::<udp::Socket>(*handle).send_queue() > 0 && now < *deadline;
-            if !stays {
-                self.sockets.remove(*handle);
-                self.bound.remove(*handle);
-                self.ports.release(port);
-            }
-            stays
-        });
+        self.datagrams.settle(&mut self.sockets);
         self.connections.settle(&mut self.sockets, &mut self.ports, now);
         // A device without room says when it has.
         let full = self.link.take_full();
@@ -284,9 +267,8 @@ impl Stack {
         let stack = self.sockets.next(at, &mut self.interface);
         let stack = stack.or(self.sockets.is_busy().then_some(at));
         let stack = stack.map(|due| nanoseconds(due).max(now.saturating_add(pause)));
-        let leaving = self.leaving.iter().map(|&(.., deadline)| deadline).min();
         let slaac = self.slaac.as_ref().and_then(Slaac::next);
-        Next::Wait([stack, leaving, slaac, self.connections.next(now)].into_iter().flatten().min())
+        Next::Wait([stack, slaac, self.connections.next(now)].into_iter().flatten().min())
     }
 
     /// The socket that a packet is for.
@@ -296,7 +278,7 @@ impl Stack {
         match ends.protocol {
             Protocol::Tcp => self.connections.between(ends),
             Protocol::Udp if (ends.from.port, ends.to.port) == DHCP && self.dhcp.is_some() => self.dhcp,
-            Protocol::Udp => self.bound.find(ends.to).or(Some(asks)),
+            Protocol::Udp => self.datagrams.find(ends.to).or(Some(asks)),
         }
     }
 

@@ -7,6 +7,7 @@ use super::{
     policy::is_for_many,
     ports::{Port, Protocol},
     sets::Handle,
+    stack::Stack,
 };
 use crate::{Error, Result, heap};
 use alloc::{sync::Arc, vec::Vec};
@@ -16,7 +17,7 @@ use core::{
     ops::RangeInclusive,
     task::{Context, Poll},
 };
-use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, SendError, Socket, UdpMetadata};
+use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket};
 use spin::Mutex;
 
 /// A UDP socket. A clone is the same socket.
@@ -32,7 +33,6 @@ struct Inner {
 
 struct State {
     bound: Option<(Port, Handle)>,
-    remote: Option<SocketAddr>,
     options: UdpOptions,
 }
 
@@ -74,7 +74,7 @@ const PAYLOAD_MAX_V6: usize = 1500 - 40 - 8;
 impl UdpSocket {
     pub(super) fn new(access: Access, family: Family) -> Self {
         let notify = access.network().notify();
-        let state = State { bound: None, remote: None, options: UdpOptions::default() };
+        let state = State { bound: None, options: UdpOptions::default() };
         Self(Arc::new(Inner { access, family, state: Mutex::new(state), notify }))
     }
 
@@ -99,7 +99,7 @@ impl UdpSocket {
         let handle = self.network().with(|stack| match bound {
             Ok(()) => {
                 let handle = stack.sockets.add(socket);
-                stack.bound.add(self.0.family, local, handle);
+                stack.datagrams.add(handle, self.0.family, local, self.0.notify.clone());
                 Ok(handle)
             }
             Err(error) => {
@@ -117,57 +117,67 @@ impl UdpSocket {
     /// - [`Error::InvalidState`] unless it is bound.
     /// - [`Error::Invalid`], [`Error::AddressFamily`], [`Error::Access`]: as for [`send`](Self::poll_send).
     pub fn connect(&self, remote: Option<SocketAddr>) -> Result<()> {
-        let mut state = self.0.state.lock();
-        if state.bound.is_none() {
-            return Err(Error::InvalidState);
-        }
-        if let Some(remote) = remote {
+        if let Some(remote) = remote
+            && self.0.state.lock().bound.is_some()
+        {
             self.0.access.check_connect(self.0.family, remote)?;
         }
-        state.remote = remote;
-        Ok(())
+        self.with(|stack, handle, _| {
+            let bound = stack.datagrams.get(handle)?;
+            bound.remote = remote;
+            // That of another end.
+            bound.take_failed().or(Ok(()))
+        })
     }
 
     /// Receives a datagram; from the other end alone, if the socket is [connected](Self::connect).
     ///
     /// # Errors
-    /// [`Error::InvalidState`] unless it is bound; [`Error::NoMemory`].
+    /// - [`Error::InvalidState`] unless it is bound; [`Error::NoMemory`].
+    /// - [`Error::ConnectionRefused`] if nobody hears what a connected socket has sent, [`Error::HostUnreachable`] if it did not get
+    ///   there: once, of this and [`poll_send`](Self::poll_send).
     pub fn poll_receive(&self, task: &mut Context<'_>) -> Poll<Result<Datagram>> {
-        self.with(|socket, remote| {
+        self.with(|stack, handle, _| {
+            let bound = stack.datagrams.get(handle)?;
+            bound.take_failed()?;
+            let remote = bound.remote;
+            let socket = stack.sockets.get_mut::<Socket>(handle);
             loop {
                 // Looked at first, so that one for which there is no memory is not lost.
                 let Ok((data, _)) = socket.peek() else {
                     let waker = self.0.notify.wait(task);
                     socket.register_recv_waker(&waker);
-                    return Poll::Pending;
+                    return Ok(Poll::Pending);
                 };
                 let mut copy = Vec::new();
                 heap::reserve(&mut copy, data.len())?;
                 copy.extend_from_slice(data);
-                let Ok((_, from)) = socket.recv() else { return Poll::Pending };
+                let Ok((_, from)) = socket.recv() else { return Ok(Poll::Pending) };
                 let from = SocketAddr::from(from.endpoint);
                 if remote.is_none_or(|remote| remote == from) {
-                    return Poll::Ready(Ok(Datagram { data: copy, remote: from }));
+                    return Ok(Poll::Ready(Datagram { data: copy, remote: from }));
                 }
             }
         })
+        .map_or_else(|error| Poll::Ready(Err(error)), |polled| polled.map(Ok))
     }
 
-    /// Sends a datagram: to `remote`, or to the other end of a [connected](Self::connect) socket.
+    /// Sends a datagram: to `remote`, or to the other end of a [connected](Self::connect) socket. One to a neighbour that does not
+    /// answer is given up after some seconds.
     ///
     /// # Errors
     /// - [`Error::InvalidState`] unless it is bound.
     /// - [`Error::Invalid`] without either of them, or with both and not the same, or for an address that is none.
     /// - [`Error::AddressFamily`]; [`Error::Access`] if the policy does not allow it.
-    /// - [`Error::MessageSize`]; [`Error::NetworkUnreachable`] without a route.
+    /// - [`Error::MessageSize`]; [`Error::NetworkUnreachable`] without a route; [`Error::NoMemory`].
+    /// - [`Error::ConnectionRefused`], [`Error::HostUnreachable`]: as for [`poll_receive`](Self::poll_receive).
     pub fn poll_send(
         &self,
         task: &mut Context<'_>,
         data: &[u8],
         remote: Option<SocketAddr>,
     ) -> Poll<Result<()>> {
-        let connected = self.0.state.lock().remote;
-        let to = match (remote, connected) {
+        let to = match (remote, self.remote_address()) {
             (Some(remote), Some(connected)) if remote != connected => {
                 return Poll::Ready(Err(Error::Invalid));
             }
@@ -178,24 +188,21 @@ impl UdpSocket {
         if data.len() > self.payload_max() {
             return Poll::Ready(Err(Error::MessageSize));
         }
-        if !is_for_many(to.ip()) {
-            self.network().with(|stack| stack.source(to.ip()))?;
-        }
-        let sent = self.with(|socket, _| {
-            match socket.send_slice(data, UdpMetadata::from(smoltcp::wire::IpEndpoint::from(to))) {
-                Ok(()) => Poll::Ready(Ok(())),
-                Err(SendError::BufferFull) => {
-                    let waker = self.0.notify.wait(task);
-                    socket.register_send_waker(&waker);
-                    Poll::Pending
-                }
-                Err(SendError::Unaddressable) => Poll::Ready(Err(Error::Invalid)),
+        let sent = self.with(|stack, handle, options| {
+            if !is_for_many(to.ip()) {
+                stack.source(to.ip())?;
             }
+            let bound = stack.datagrams.get(handle)?;
+            bound.take_failed()?;
+            if !bound.has_room(data.len(), DATAGRAMS, options.send_buffer) {
+                self.0.notify.wait(task);
+                return Ok(Poll::Pending);
+            }
+            stack.datagrams.send(&mut stack.sockets, handle, data, to.into(), options.hop_limit)?;
+            stack.kick();
+            Ok(Poll::Ready(()))
         });
-        if let Poll::Ready(Ok(())) = sent {
-            self.network().with(|stack| stack.kick());
-        }
-        sent
+        sent.map_or_else(|error| Poll::Ready(Err(error)), |polled| polled.map(Ok))
     }
 
     /// Waits until there is a datagram to receive: it may be one that a [connected](Self::connect) socket does not take.
@@ -203,13 +210,14 @@ impl UdpSocket {
     /// # Errors
     /// [`Error::InvalidState`] unless it is bound.
     pub fn poll_readable(&self, task: &mut Context<'_>) -> Poll<Result<()>> {
-        self.with(|socket, _| {
+        self.poll_ready(|stack, handle, _| {
+            let socket = stack.sockets.get_mut::<Socket>(handle);
             if socket.can_recv() {
-                return Poll::Ready(Ok(()));
+                return true;
             }
             let waker = self.0.notify.wait(task);
             socket.register_recv_waker(&waker);
-            Poll::Pending
+            false
         })
     }
 
@@ -218,17 +226,27 @@ impl UdpSocket {
     /// # Errors
     /// [`Error::InvalidState`] unless it is bound.
     pub fn poll_writable(&self, task: &mut Context<'_>) -> Poll<Result<()>> {
-        self.with(|socket, _| {
-            // A datagram is kept in one piece: with room for two, there is one for any.
-            let room = socket.payload_send_capacity().saturating_sub(socket.send_queue());
-            let fits = socket.send_queue() == 0 || room / 2 >= self.payload_max();
-            if socket.can_send() && fits {
-                return Poll::Ready(Ok(()));
+        self.poll_ready(|stack, handle, options| {
+            let bound = stack.datagrams.get(handle);
+            let room =
+                bound.is_ok_and(|bound| bound.has_room(self.payload_max(), DATAGRAMS, options.send_buffer));
+            if !room {
+                self.0.notify.wait(task);
             }
-            let waker = self.0.notify.wait(task);
-            socket.register_send_waker(&waker);
-            Poll::Pending
+            room
         })
+    }
+
+    /// Whether something can be done, if only to hear of an error.
+    fn poll_ready(&self, is_ready: impl FnOnce(&mut Stack, Handle, &UdpOptions) -> bool) -> Poll<Result<()>> {
+        let ready = self.with(|stack, handle, options| {
+            Ok(stack.datagrams.get(handle)?.has_failed() || is_ready(stack, handle, options))
+        });
+        match ready {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     /// The address that was bound.
@@ -238,7 +256,7 @@ impl UdpSocket {
 
     /// The other end that it is connected to.
     pub fn remote_address(&self) -> Option<SocketAddr> {
-        self.0.state.lock().remote
+        self.with(|stack, handle, _| Ok(stack.datagrams.get(handle)?.remote)).ok().flatten()
     }
 
     /// What is set.
@@ -252,14 +270,6 @@ impl UdpSocket {
         let options = &mut state.options;
         set(options);
         bring_into(BUFFER, [&mut options.receive_buffer, &mut options.send_buffer]);
-        let hop_limit = options.hop_limit.max(1);
-        drop(state);
-        let set: Poll<Result<()>> = self.with(|socket, _| {
-            socket.set_hop_limit(Some(hop_limit));
-            Poll::Ready(Ok(()))
-        });
-        // One that is not bound gets it when it is.
-        let _ = set;
     }
 
     /// The most that a datagram can have in it.
@@ -274,37 +284,32 @@ impl UdpSocket {
         self.0.access.network()
     }
 
-    /// Works on the socket, and the other end that it is connected to.
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&mut Socket<'static>, Option<SocketAddr>) -> Poll<Result<T>>,
-    ) -> Poll<Result<T>> {
+    /// Works on the socket.
+    fn with<T>(&self, work: impl FnOnce(&mut Stack, Handle, &UdpOptions) -> Result<T>) -> Result<T> {
         let state = self.0.state.lock();
-        let Some((_, handle)) = state.bound else { return Poll::Ready(Err(Error::InvalidState)) };
-        self.network().with(|stack| work(stack.sockets.change::<Socket>(handle), state.remote))
+        let Some((_, handle)) = state.bound else { return Err(Error::InvalidState) };
+        self.network().with(|stack| work(stack, handle, &state.options))
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Some((port, handle)) = mem::take(&mut self.state.get_mut().bound) {
-            let network = self.access.network();
-            let now = network.now();
-            network.with(|stack| {
+            self.access.network().with(|stack| {
                 // Woken when the stack is unlocked, not dropped with it locked.
                 self.notify.notify();
-                stack.leave(handle, port, now);
+                stack.datagrams.remove(handle);
+                stack.sockets.remove(handle);
+                stack.ports.release(&port);
             });
         }
     }
 }
 
-/// A socket with buffers as large as the options say.
+/// A socket that receives, with a buffer as large as the options say. What is sent is not sent by it.
 fn socket(options: &UdpOptions) -> Result<Socket<'static>> {
-    let [receive, send] = [options.receive_buffer, options.send_buffer].map(|size| {
-        Ok(PacketBuffer::new(heap::filled(DATAGRAMS, PacketMetadata::EMPTY)?, heap::filled(size, 0)?))
-    });
-    let mut socket = Socket::new(receive?, send?);
-    socket.set_hop_limit(Some(options.hop_limit.max(1)));
-    Ok(socket)
+    let buffer = |datagrams, bytes| {
+        Ok(PacketBuffer::new(heap::filled(datagrams, PacketMetadata::EMPTY)?, heap::filled(bytes, 0)?))
+    };
+    Ok(Socket::new(buffer(DATAGRAMS, options.receive_buffer)?, buffer(0, 0)?))
 }

@@ -257,6 +257,80 @@ fn datagrams_larger_than_a_frame_arrive_whole() {
 }
 
 #[test]
+fn a_datagram_to_nobody_keeps_no_other_from_being_sent_and_is_given_up() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    run(&[&networks[0], &networks[1]], async {
+        for (place, nobody) in [("10.0.0.1:7", "10.0.0.9:7"), ("[fd00::1]:7", "[fd00::9]:7")] {
+            let family = Family::of(address(place).ip());
+            let (one, two) = (here.udp(family).unwrap(), there.udp(family).unwrap());
+            one.bind(address(place)).unwrap();
+            two.bind(SocketAddr::new(address(nobody).ip(), 0)).unwrap_err();
+            two.bind(if family == Family::Ipv4 { address("0.0.0.0:0") } else { address("[::]:0") }).unwrap();
+            let send =
+                async |data: &[u8], to| poll_fn(|task| two.poll_send(task, data, Some(address(to)))).await;
+            let began = clock().monotonic();
+            // More than there is room for at once.
+            for _ in 0..300 {
+                send(&[1; 1000], nobody).await.unwrap();
+            }
+            send(b"hello", place).await.unwrap();
+            assert_eq!(poll_fn(|task| one.poll_receive(task)).await.unwrap().data, b"hello");
+            let took = (clock().monotonic() - began) / 1_000_000;
+            assert!(took < 100, "{took} ms");
+            assert!(poll_once(|task| networks[1].poll_sent(task)).is_pending());
+            // One that is connected hears of it.
+            two.connect(Some(address(nobody))).unwrap();
+            let error = poll_fn(|task| two.poll_receive(task)).await;
+            assert_eq!(error, Err(Error::HostUnreachable));
+            assert_eq!(networks[1].with(|stack| stack.sockets.waiting()), 0);
+            let took = (clock().monotonic() - began) / 1_000_000;
+            assert!((3_000..4_000).contains(&took), "{took} ms");
+            assert!(poll_once(|task| networks[1].poll_sent(task)).is_ready());
+            // Once.
+            send(b"again", nobody).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn where_nobody_hears_a_connected_socket_is_refused() {
+    let networks = machines(Faults::default());
+    let [here, there] = accesses(&networks);
+    run(&[&networks[0], &networks[1]], async {
+        let local = ["127.0.0.1", "[::1]"].map(|host| (&here, host));
+        let remote = ["10.0.0.1", "[fd00::1]"].map(|host| (&there, host));
+        for (access, host) in local.into_iter().chain(remote) {
+            let nobody = address(&alloc::format!("{host}:9"));
+            let [socket, other] = core::array::from_fn(|_| {
+                let socket = access.udp(Family::of(nobody.ip())).unwrap();
+                let any = if nobody.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+                socket.bind(address(any)).unwrap();
+                socket
+            });
+            // One that speaks with all does not hear of it, nor one that speaks with another.
+            assert_eq!(poll_once(|task| other.poll_send(task, b"x", Some(nobody))), Poll::Ready(Ok(())));
+            pass(1).await;
+            assert!(poll_once(|task| other.poll_receive(task)).is_pending());
+            socket.connect(Some(nobody)).unwrap();
+            assert_eq!(poll_once(|task| socket.poll_send(task, b"x", None)), Poll::Ready(Ok(())));
+            other.connect(Some(SocketAddr::new(nobody.ip(), 10))).unwrap();
+            poll_fn(|task| socket.poll_readable(task)).await.unwrap();
+            assert_eq!(
+                poll_once(|task| socket.poll_receive(task)),
+                Poll::Ready(Err(Error::ConnectionRefused))
+            );
+            assert!(poll_once(|task| socket.poll_receive(task)).is_pending());
+            assert_eq!(poll_once(|task| socket.poll_send(task, b"x", None)), Poll::Ready(Ok(())));
+            pass(1).await;
+            let refused = poll_once(|task| socket.poll_send(task, b"x", None));
+            assert_eq!(refused, Poll::Ready(Err(Error::ConnectionRefused)), "{host}");
+            assert!(poll_once(|task| other.poll_receive(task)).is_pending());
+        }
+    });
+}
+
+#[test]
 fn fragments_are_put_together_in_any_order() {
     let networks = machines(Faults { reordered: 60, ..Faults::default() });
     let [here, there] = accesses(&networks);
