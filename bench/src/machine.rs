@@ -4,9 +4,10 @@
 //! fast it was, so that booting counts only where it is what is measured.
 
 mod floor;
-mod linux;
+pub mod linux;
 mod qemu;
-mod sisal;
+pub mod server;
+pub mod sisal;
 
 use crate::{
     INSIDE, Result,
@@ -14,7 +15,7 @@ use crate::{
     race,
     report::{Better, Peer, Reach, Row, Section},
 };
-use linux::Linux;
+use linux::{Linux, SERIAL};
 use qemu::Run;
 use sisal::Sisal;
 use std::{
@@ -30,7 +31,7 @@ const FLOOR: &str = "QEMU's own floor";
 /// How QEMU realises the processor, for all machines; the environment's `ACCEL` replaces it.
 const ACCEL: &str = "tcg";
 /// Memory of the machines, in MiB.
-const RAM: u32 = 512;
+pub const RAM: u32 = 512;
 /// What is streamed: 100 MB that do not repeat.
 const STREAM: usize = 100_000_000;
 /// Linux boots for seconds, and its programs run for as long: fewer rounds than for what takes nanoseconds.
@@ -109,7 +110,7 @@ impl Bench {
         let floor = floor::kernel(self.scratch.path())?;
         let name = hello.file_name().unwrap_or_default().to_string_lossy();
         let image = match machine {
-            "q35" => Some(self.linux.initrd(&format!("wasmi run /{name}"), &[hello], false)?),
+            "q35" => Some(self.linux.initrd(&format!("wasmi run /{name}"), &[hello], None)?),
             _ => None,
         };
         let mut seconds = [const { Vec::new() }; 3];
@@ -130,19 +131,19 @@ impl Bench {
             unit: "s".into(),
             better: Better::Less,
             ours,
-            peers: vec![peer(FLOOR, floor)],
+            peers: vec![Peer::new(FLOOR, floor)],
             reach: vec![Reach::Within { of: FLOOR.into(), by: 0.05 }],
         };
         if image.is_some() {
-            row.peers.insert(0, peer(LINUX, linux));
-            row.reach.insert(0, better(LINUX, 8.0));
+            row.peers.insert(0, Peer::new(LINUX, linux));
+            row.reach.insert(0, Reach::better(LINUX, 8.0));
         }
         Ok(row)
     }
 
     fn start(&self) -> Result<Row> {
         let hello = self.guest("hello");
-        let image = self.linux.initrd("wasmi run /hello.wasm", &[&hello], false)?;
+        let image = self.linux.initrd("wasmi run /hello.wasm", &[&hello], None)?;
         let mut milliseconds = [const { Vec::new() }; 2];
         for _ in 0..self.rounds {
             let ours = self.sisal.run("q35", RAM, &["--timings"], &hello, &[], None)?;
@@ -156,28 +157,28 @@ impl Bench {
             unit: "ms".into(),
             better: Better::Less,
             ours,
-            peers: vec![peer(LINUX, linux)],
+            peers: vec![Peer::new(LINUX, linux)],
             reach: Vec::new(),
         })
     }
 
     fn size(&self) -> Result<Row> {
         let hello = self.guest("hello");
-        let image = self.linux.initrd("wasmi run /hello.wasm", &[&hello], false)?;
+        let image = self.linux.initrd("wasmi run /hello.wasm", &[&hello], None)?;
         let linux = self.linux.kernel_size()? + fs::metadata(image)?.len();
         Ok(Row {
             what: "kernel and initrd of hello".into(),
             unit: "MB".into(),
             better: Better::Less,
             ours: self.sisal.image_size(&hello)? as f64 / 1e6,
-            peers: vec![peer(LINUX, linux as f64 / 1e6)],
-            reach: vec![better(LINUX, 6.0)],
+            peers: vec![Peer::new(LINUX, linux as f64 / 1e6)],
+            reach: vec![Reach::better(LINUX, 6.0)],
         })
     }
 
     fn least_memory(&self) -> Result<Row> {
         let hello = self.guest("hello");
-        let image = self.linux.initrd("wasmi run /hello.wasm", &[&hello], false)?;
+        let image = self.linux.initrd("wasmi run /hello.wasm", &[&hello], None)?;
         let works = |run: Result<Run>| run.is_ok_and(|run| run.expect("Hello, world!").is_ok());
         let ours = least(8, 64, 1, |ram| works(self.sisal.run("q35", ram, &[], &hello, &[], None)))?;
         let linux = least(32, 160, 4, |ram| works(self.linux.boot("q35", ram, &image)))?;
@@ -186,15 +187,15 @@ impl Bench {
             unit: "MiB".into(),
             better: Better::Less,
             ours,
-            peers: vec![peer(LINUX, linux)],
-            reach: vec![better(LINUX, 4.0)],
+            peers: vec![Peer::new(LINUX, linux)],
+            reach: vec![Reach::better(LINUX, 4.0)],
         })
     }
 
     fn compute(&self) -> Result<Row> {
         let guest = self.guest("compute");
-        let plain = self.linux.initrd("wasmi run /compute.wasm", &[&guest], false)?;
-        let metered = self.linux.initrd("wasmi run --fuel 1000000000000 /compute.wasm", &[&guest], false)?;
+        let plain = self.linux.initrd("wasmi run /compute.wasm", &[&guest], None)?;
+        let metered = self.linux.initrd("wasmi run --fuel 1000000000000 /compute.wasm", &[&guest], None)?;
         let mut rates = [const { Vec::new() }; 3];
         for _ in 0..self.rounds {
             rates[0].push(self.sisal.run("q35", RAM, &[], &guest, &[], None)?.after("compute")?);
@@ -207,8 +208,8 @@ impl Bench {
             unit: "rounds/s".into(),
             better: Better::More,
             ours,
-            peers: vec![peer(LINUX, linux), peer(METERED, metered)],
-            reach: vec![better(LINUX, 1.0)],
+            peers: vec![Peer::new(LINUX, linux), Peer::new(METERED, metered)],
+            reach: vec![Reach::better(LINUX, 1.0)],
         })
     }
 
@@ -224,7 +225,7 @@ impl Bench {
             ("sequential-read", "64 MiB read, 64 KiB at a time", "MB/s"),
         ];
         let guest = self.guest("files");
-        let image = self.linux.initrd("wasmi run --dir /t /files.wasm /t", &[&guest], false)?;
+        let image = self.linux.initrd("wasmi run --dir /t /files.wasm /t", &[&guest], None)?;
         let mut rates: Vec<_> = PARTS.iter().map(|_| [Vec::new(), Vec::new()]).collect();
         for _ in 0..self.rounds {
             let ours = self.sisal.run("q35", RAM, &["--tmpfs", "/t"], &guest, &["/t"], None)?;
@@ -241,9 +242,9 @@ impl Bench {
                 unit: (*unit).into(),
                 better: Better::More,
                 ours,
-                peers: vec![peer(LINUX, linux)],
+                peers: vec![Peer::new(LINUX, linux)],
                 reach: if matches!(*name, "files" | "sequential-write" | "sequential-read") {
-                    vec![better(LINUX, 1.5)]
+                    vec![Reach::better(LINUX, 1.5)]
                 } else {
                     Vec::new()
                 },
@@ -271,7 +272,7 @@ impl Bench {
         let script = self.scratch.path().join("script.sql");
         fs::write(&script, SCRIPT)?;
         let command = "wasmi run --dir /t /sqlite.wasm /t/x.db </script.sql";
-        let image = self.linux.initrd(command, &[&guest, &script], false)?;
+        let image = self.linux.initrd(command, &[&guest, &script], None)?;
         let mut seconds = [const { Vec::new() }; 2];
         for _ in 0..self.rounds {
             let ours = self.sisal.run("q35", RAM, &["--tmpfs", "/t"], &guest, &["/t/x.db"], Some(&script))?;
@@ -284,7 +285,7 @@ impl Bench {
             unit: "s".into(),
             better: Better::Less,
             ours,
-            peers: vec![peer(LINUX, linux)],
+            peers: vec![Peer::new(LINUX, linux)],
             reach: Vec::new(),
         }))
     }
@@ -308,7 +309,7 @@ impl Bench {
         let inside = self.scratch.path().join("inside");
         succeed(Command::new("strip").arg("-o").arg(&inside).arg(env::current_exe()?))?;
         let command = format!("ROUNDS=3 /inside {INSIDE}");
-        let image = self.linux.initrd(&command, &[&inside], false)?;
+        let image = self.linux.initrd(&command, &[&inside], None)?;
         let linux = self.linux.boot("q35", RAM, &image)?;
         let row = |(name, what, _): (&str, &str, &str)| {
             let mut peers = [0.0; PEERS.len()];
@@ -325,8 +326,11 @@ impl Bench {
         let guest = self.guest("stream");
         let input = self.scratch.path().join("input");
         fs::write(&input, noise(STREAM))?;
-        let image =
-            self.linux.initrd("wasmi run /stream.wasm </dev/vport0p1 >/dev/vport0p2", &[&guest], true)?;
+        let image = self.linux.initrd(
+            "wasmi run /stream.wasm </dev/vport0p1 >/dev/vport0p2",
+            &[&guest],
+            Some(SERIAL),
+        )?;
         let mut rates = [const { Vec::new() }; 2];
         for _ in 0..self.rounds {
             let ours = self.sisal.run("q35", RAM, &[], &guest, &[], Some(&input))?;
@@ -342,22 +346,14 @@ impl Bench {
             unit: "MB/s".into(),
             better: Better::More,
             ours,
-            peers: vec![peer(LINUX, linux)],
-            reach: vec![better(LINUX, 2.0)],
+            peers: vec![Peer::new(LINUX, linux)],
+            reach: vec![Reach::better(LINUX, 2.0)],
         })
     }
 }
 
-fn peer(name: &str, value: f64) -> Peer {
-    Peer { name: name.into(), value }
-}
-
-fn better(than: &str, times: f64) -> Reach {
-    Reach::Better { than: than.into(), times }
-}
-
 /// How QEMU realises the processor.
-fn accel() -> String {
+pub fn accel() -> String {
     env::var("ACCEL").unwrap_or_else(|_| ACCEL.into())
 }
 
@@ -389,7 +385,7 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 /// Where cargo builds.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     env::var_os("CARGO_TARGET_DIR").map_or(default, PathBuf::from)
 }
@@ -404,7 +400,7 @@ fn build_guests(target: &Path) -> Result<PathBuf> {
 }
 
 /// Runs a command that must succeed.
-fn succeed(command: &mut Command) -> Result<()> {
+pub fn succeed(command: &mut Command) -> Result<()> {
     let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }

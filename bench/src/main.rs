@@ -8,6 +8,7 @@ mod calls;
 mod commands;
 mod components;
 mod machine;
+mod network;
 mod race;
 mod report;
 
@@ -21,11 +22,12 @@ pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 type Measured = (&'static str, fn() -> Result<Section>);
 
 /// In the order of the report.
-const SECTIONS: [Measured; 4] = [
+const SECTIONS: [Measured; 5] = [
     ("calls", calls::measure),
     ("components", components::measure),
     ("commands", commands::measure),
     ("machine", machine::measure),
+    ("network", network::measure),
 ];
 
 /// The argument with which this only says what commands take, in the machine that it has been put into (`bench/src/machine`).

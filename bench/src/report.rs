@@ -46,6 +46,13 @@ pub struct Peer {
     pub value: f64,
 }
 
+impl Peer {
+    /// A peer's value.
+    pub fn new(name: &str, value: f64) -> Self {
+        Self { name: name.into(), value }
+    }
+}
+
 /// Which values are good.
 #[derive(Clone, Copy, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -86,6 +93,13 @@ pub enum Reach {
         /// How much, in the row's unit.
         by: f64,
     },
+}
+
+impl Reach {
+    /// So many times better than a peer.
+    pub fn better(than: &str, times: f64) -> Self {
+        Self::Better { than: than.into(), times }
+    }
 }
 
 /// When and on what a section was measured.

@@ -13,6 +13,10 @@ use std::{
     thread,
 };
 
+/// The part of an initrd for virtio ports.
+pub const SERIAL: &str = "serial";
+/// The part of an initrd for a network device, with wasmtime.
+pub const NETWORK: &str = "network";
 /// How often a boot that hangs is begun again.
 const ATTEMPTS: usize = 3;
 
@@ -33,19 +37,17 @@ impl Linux {
         Ok(Self { directory: directory.into(), scratch: scratch.into(), images: Cell::new(0) })
     }
 
-    /// The initrd of a machine that runs a shell's `command` with `files` in its root directory.
+    /// The initrd of a machine that runs a shell's `command` with `files` in its root directory, and with what else is
+    /// needed for a `part` ([`SERIAL`], [`NETWORK`]).
     ///
     /// # Errors
     /// The script's.
-    pub fn initrd(&self, command: &str, files: &[&Path], serial: bool) -> Result<PathBuf> {
+    pub fn initrd(&self, command: &str, files: &[&Path], part: Option<&str>) -> Result<PathBuf> {
         let number = self.images.replace(self.images.get() + 1);
         let image = self.scratch.join(format!("initrd{number}"));
         let mut pack = Command::new(script("initrd"));
         pack.arg(&self.directory).arg(&image).arg(command).args(files);
-        if serial {
-            pack.env("SERIAL", "1");
-        }
-        succeed(&mut pack)?;
+        succeed(pack.env("PARTS", part.unwrap_or_default()))?;
         Ok(image)
     }
 
@@ -99,6 +101,23 @@ impl Linux {
         })?;
         run.move_output(output)?;
         Ok(run)
+    }
+
+    /// What boots it with a network, and this computer's `port` forwarded to its port 80.
+    pub fn with_network(&self, machine: &str, ram: u32, initrd: &Path, port: u16) -> Command {
+        let mut qemu = self.qemu(machine, ram, initrd);
+        qemu::add_network(&mut qemu, port);
+        qemu
+    }
+
+    /// Compiles a component with wasmtime, for the machine: not for the processor of this computer.
+    ///
+    /// # Errors
+    /// wasmtime's.
+    pub fn compile(&self, component: &Path, output: &Path) -> Result<()> {
+        let mut wasmtime = Command::new(self.directory.join("peers/bin/wasmtime"));
+        wasmtime.args(["compile", "--target=x86_64-unknown-linux-gnu", "--output"]).arg(output);
+        succeed(wasmtime.arg(component))
     }
 
     fn qemu(&self, machine: &str, ram: u32, initrd: &Path) -> Command {

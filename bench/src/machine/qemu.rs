@@ -20,6 +20,12 @@ pub fn command(machine: &str, ram: u32) -> Command {
     qemu
 }
 
+/// Adds a network as `sisal` does, and forwards this computer's `port` to the machine's port 80.
+pub fn add_network(qemu: &mut Command, port: u16) {
+    qemu.args(["-netdev", &format!("user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:80")]);
+    qemu.args(["-device", "virtio-net-pci,netdev=net"]);
+}
+
 /// A run that has ended.
 pub struct Run {
     /// From the command's start to its end.

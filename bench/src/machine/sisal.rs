@@ -1,6 +1,11 @@
 //! Sisal: its command, built from these sources.
 
-use super::{Run, accel, succeed};
+use super::{
+    RAM, accel,
+    qemu::{self, Run},
+    server::Server,
+    succeed,
+};
 use crate::Result;
 use std::{
     fs,
@@ -28,11 +33,28 @@ impl Sisal {
         Ok(Self { command: target.join("release/sisal"), target: target.into(), scratch: scratch.into() })
     }
 
-    /// Builds the kernel with its own tests in it, of the same parts, and boots it with `initrd` and these words on its command line.
+    /// Boots the kernel with its own tests in it, with `initrd` and these words on its command line.
     ///
     /// # Errors
     /// cargo's; QEMU cannot be started.
     pub fn selftest(&self, machine: &str, words: &str, initrd: &Path) -> Result<Run> {
+        Run::new(&self.selftests(machine, words, initrd)?, None, self.scratch.join("selftest-output"))
+    }
+
+    /// The same, for a server.
+    ///
+    /// # Errors
+    /// As for [`selftest`](Self::selftest).
+    pub fn selftest_server(&self, machine: &str, words: &str, initrd: &Path) -> Result<Server> {
+        let mut qemu = self.selftests(machine, words, initrd)?;
+        Server::start(|port| {
+            qemu::add_network(&mut qemu, port);
+            qemu
+        })
+    }
+
+    /// Builds the kernel with its own tests in it, of the same parts; what boots it.
+    fn selftests(&self, machine: &str, words: &str, initrd: &Path) -> Result<Command> {
         const TRIPLE: &str = "x86_64-unknown-linux-gnu";
         let built = self.target.join("kernel-selftest");
         let mut cargo = Command::new("cargo");
@@ -49,10 +71,10 @@ impl Sisal {
             .arg(&built);
         cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
         succeed(cargo.env("CARGO_BUILD_BUILD_DIR", self.target.join("sisal-embedded")))?;
-        let mut qemu = super::qemu::command(machine, super::RAM);
+        let mut qemu = qemu::command(machine, RAM);
         qemu.args(["-device", "isa-debug-exit,iobase=0x501,iosize=0x02", "-append", words, "-kernel"]);
         qemu.arg(built.join(TRIPLE).join("kernel/kernel")).arg("-initrd").arg(initrd);
-        Run::new(&qemu, None, self.scratch.join("selftest-output"))
+        Ok(qemu)
     }
 
     /// Runs a program with these options and arguments.
@@ -68,7 +90,7 @@ impl Sisal {
         arguments: &[&str],
         input: Option<&Path>,
     ) -> Result<Run> {
-        let mut command = self.command(machine, ram);
+        let mut command = self.command("run", machine, ram);
         command.args(options).arg(program).args(arguments);
         Run::new(&command, input, self.scratch.join("sisal-output"))
     }
@@ -78,7 +100,7 @@ impl Sisal {
     /// # Errors
     /// It cannot be started.
     pub fn boot(&self, machine: &str, kernel: &Path, program: &Path) -> Result<Run> {
-        let mut command = self.command(machine, super::RAM);
+        let mut command = self.command("run", machine, RAM);
         command.arg("--kernel").arg(kernel).arg(program);
         Run::new(&command, None, self.scratch.join("sisal-output"))
     }
@@ -95,9 +117,10 @@ impl Sisal {
         Ok(fs::metadata(directory.join("kernel"))?.len() + fs::metadata(directory.join("initrd"))?.len())
     }
 
-    fn command(&self, machine: &str, ram: u32) -> Command {
+    /// A command of `sisal`'s that boots a machine.
+    pub fn command(&self, name: &str, machine: &str, ram: u32) -> Command {
         let mut command = Command::new(&self.command);
-        command.args(["run", "--machine", machine, "--accel", &accel(), "--ram", &format!("{ram}M")]);
+        command.args([name, "--machine", machine, "--accel", &accel(), "--ram", &format!("{ram}M")]);
         command
     }
 }

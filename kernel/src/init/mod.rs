@@ -3,7 +3,7 @@
 mod download;
 mod files;
 pub mod linear_memory;
-mod network;
+pub mod network;
 pub mod stdio;
 
 use crate::{

@@ -37,7 +37,8 @@ pub(super) fn programs(directory: &str) -> Vec<(String, &'static [u8])> {
     programs.collect()
 }
 
-fn program(name: &str) -> &'static [u8] {
+/// The bytes of the initrd's `guests/NAME.wasm`.
+pub(super) fn program(name: &str) -> &'static [u8] {
     let found = programs("guests/").into_iter().find(|(found, _)| found == name);
     found.unwrap_or_else(|| panic!("the initrd has no guests/{name}.wasm")).1
 }

@@ -9,9 +9,11 @@
 //! On the command line, `selftest=PART` runs only those with PART in their names, `selftest=-PART,PART` those with none of
 //! them; `now=SECONDS` and `ram=MIB` are the host's date and the machine's memory; `entropy=none` says that there is no source of
 //! entropy; `fatal=WAY` ends the
-//! machine in one of the ways of the module `fatal`; `measure=commands` measures what the module `commands` says.
+//! machine in one of the ways of the module `fatal`; `measure=commands` measures what the module `commands` says,
+//! `measure=connections` what the module `connections` does.
 
 mod commands;
+mod connections;
 mod devices;
 mod executor;
 mod exhaustion;
@@ -106,8 +108,10 @@ pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<d
     if let Some(way) = machine.option("fatal") {
         fatal::run(way);
     }
-    if machine.option("measure") == Some("commands") {
-        commands::measure();
+    match machine.option("measure") {
+        Some("commands") => commands::measure(),
+        Some("connections") => connections::measure(),
+        _ => {}
     }
     let wanted = machine.option("selftest");
     for test in tests() {
