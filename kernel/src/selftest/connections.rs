@@ -17,8 +17,8 @@ use wasi::{
     io::{InputStream, pipe},
 };
 
-/// Reports what is taken whenever the server says how many clients it has, as `taken-CLIENTS BYTES`: its heap, and what else is
-/// promised. Ends the machine with the server.
+/// Reports how much memory the machine has promised whenever the server says how many clients it has, as `taken-CLIENTS BYTES`. Ends the
+/// machine with the server.
 pub(super) fn measure() -> ! {
     let wasi_machine = guests::wasi_machine();
     let devices = machine().devices.lock().take(DeviceType::Network);
@@ -42,7 +42,6 @@ pub(super) fn measure() -> ! {
             let stats = memory::stats();
             let clients = str::from_utf8(&line[..count]).expect("a number").trim_end();
             logger::write(format_args!("taken-{clients} {}\n", stats.total - stats.available));
-            logger::write(format_args!("heap-{clients} {}\n", stats.heap));
         }
     });
     arch::exit(manifest::debug_exit::ENDED)
