@@ -27,8 +27,10 @@ trait Caller {
     fn call(&mut self, name: &str, count: u32) -> Result<()>;
 }
 
-/// What is called, as the loops' component exports it, and what it is meant to reach.
-const CALLS: [(&str, &str, fn() -> Vec<Reach>); 4] = [
+/// What is called, as the loops' component exports it and as a person says, and what it is meant to reach.
+type Called = (&'static str, &'static str, fn() -> Vec<Reach>);
+
+const CALLS: [Called; 4] = [
     ("now", "host call, () -> u64", host_call),
     ("add", "host call, (u32, u32) -> u32", host_call),
     ("next", "another component's function, (u32) -> u32", || vec![Reach::Under { limit: 500.0 }]),

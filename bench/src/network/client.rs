@@ -4,7 +4,6 @@ use crate::Result;
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpStream},
-    sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
@@ -92,17 +91,18 @@ fn together<T: Send>(
     port: u16,
     each: impl Fn(usize, Connection, Instant) -> io::Result<T> + Sync,
 ) -> Result<Vec<T>> {
-    let ready = Barrier::new(connections);
+    // One after the other, each until it is served: QEMU has room for one that it has not accepted yet, and this computer tries the
+    // others again only after a second, or many.
+    let one = |_| {
+        let mut connection = Connection::new(port)?;
+        connection.ask()?;
+        Ok(connection)
+    };
+    let connections = (0..connections).map(one).collect::<io::Result<Vec<_>>>()?;
     thread::scope(|scope| {
-        let one = |index| {
-            let (ready, each) = (&ready, &each);
-            scope.spawn(move || {
-                let connection = Connection::new(port);
-                ready.wait();
-                each(index, connection?, Instant::now())
-            })
-        };
-        let all: Vec<_> = (0..connections).map(one).collect();
+        let (each, start) = (&each, Instant::now());
+        let begin = |(index, connection)| scope.spawn(move || each(index, connection, start));
+        let all: Vec<_> = connections.into_iter().enumerate().map(begin).collect();
         let joined = all.into_iter().map(|one| Ok(one.join().map_err(|_| "a client has panicked")??));
         joined.collect()
     })
@@ -199,7 +199,7 @@ fn rate(transferred: u64, start: Instant) -> Result<f64> {
 /// # Errors
 /// One of them fails.
 pub fn idle(port: u16, count: usize) -> Result<Vec<TcpStream>> {
-    // One after the other: QEMU has room for one that it has not accepted yet.
+    // As in [`together`].
     let one = |_| {
         let mut stream = connect(port)?;
         stream.read_exact(&mut [0])?;

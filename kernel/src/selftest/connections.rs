@@ -9,7 +9,7 @@ use crate::{
     virtio::net::Net,
 };
 use alloc::{sync::Arc, vec};
-use core::{future::poll_fn, str, time::Duration};
+use core::{future::poll_fn, str};
 use manifest::{Address, Network};
 use virtio_drivers::transport::DeviceType;
 use wasi::{
