@@ -115,6 +115,27 @@ fn a_socket_is_bound_once() {
 }
 
 #[test]
+fn a_peer_that_is_not_there_refuses() {
+    let mut guest = networked();
+    for family in FAMILIES {
+        let (socket, _) = bound(&mut guest, family);
+        let streams = streams(&mut guest, socket, Some(loopback(family, 9))).unwrap();
+        let outcome = |guest: &mut Guest| {
+            guest.until(|guest| match guest.call(receive, (streams.incoming, 16)) {
+                Ok(some) if some.is_empty() => None,
+                outcome => Some(outcome),
+            })
+        };
+        assert_eq!(send_all(&mut guest, &streams, [datagram(b"x", None)].into()), Ok(1));
+        assert_eq!(outcome(&mut guest), Err(ErrorCode::ConnectionRefused));
+        // Once, and the next that is sent is refused again.
+        assert_eq!(guest.call(receive, (streams.incoming, 16)), Ok([].into()));
+        assert_eq!(send_all(&mut guest, &streams, [datagram(b"x", None)].into()), Ok(1));
+        assert_eq!(outcome(&mut guest), Err(ErrorCode::ConnectionRefused));
+    }
+}
+
+#[test]
 fn what_cannot_be_bound_to_is_refused_and_another_address_may_be_tried() {
     let mut guest = networked();
     for family in FAMILIES {
