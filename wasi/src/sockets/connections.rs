@@ -6,8 +6,8 @@
 
 use super::{
     Family,
-    device::Ends,
     notify::{Notify, Woken},
+    packet::Ends,
     ports::{Port, Ports},
     sets::{Handle, Sockets},
     tcp::Options,

@@ -5,8 +5,8 @@
 
 use super::{
     Family,
-    device::Ends,
     notify::Notify,
+    packet::Ends,
     sets::{Handle, Outcome, Sockets},
 };
 use crate::{Error, Result, heap};

@@ -12,6 +12,7 @@ mod lookup;
 mod neighbours;
 mod network;
 mod notify;
+mod packet;
 mod policy;
 mod ports;
 mod sets;

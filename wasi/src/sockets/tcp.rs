@@ -3,8 +3,8 @@
 use super::{
     Access, Family, Network, bring_into,
     connections::{self, Id, listen_endpoint},
-    device::Ends,
     notify::Notify,
+    packet::Ends,
     policy::is_for_many,
     ports::{Port, Protocol},
 };
