@@ -36,6 +36,14 @@ fn echo(faults: Faults, host: &str, bytes: &[u8]) {
     });
 }
 
+/// A socket that is bound to the first machine's address and port 7, and one of the second's.
+fn datagram_sockets(here: &Access, there: &Access) -> (UdpSocket, UdpSocket) {
+    let (one, two) = (here.udp(Family::Ipv4).unwrap(), there.udp(Family::Ipv4).unwrap());
+    one.bind(address("10.0.0.1:7")).unwrap();
+    two.bind(address("0.0.0.0:0")).unwrap();
+    (one, two)
+}
+
 #[test]
 fn every_byte_arrives_on_a_good_cable() {
     for host in ["10.0.0.1:0", "[fd00::1]:0"] {
@@ -184,9 +192,7 @@ fn a_datagram_fits_when_it_is_said_to() {
     let networks = machines(Faults::default());
     let [here, there] = accesses(&networks);
     run(&[&networks[0], &networks[1]], async {
-        let (one, two) = (here.udp(Family::Ipv4).unwrap(), there.udp(Family::Ipv4).unwrap());
-        one.bind(address("10.0.0.1:7")).unwrap();
-        two.bind(address("0.0.0.0:0")).unwrap();
+        let (one, two) = datagram_sockets(&here, &there);
         for len in [1472, 9_000, 16_000] {
             let sent = pattern(len);
             let mut count = 0;
@@ -243,9 +249,7 @@ fn datagrams_larger_than_a_frame_arrive_whole() {
     let networks = machines(Faults::default());
     let [here, there] = accesses(&networks);
     run(&[&networks[0], &networks[1]], async {
-        let (one, two) = (here.udp(Family::Ipv4).unwrap(), there.udp(Family::Ipv4).unwrap());
-        one.bind(address("10.0.0.1:7")).unwrap();
-        two.bind(address("0.0.0.0:0")).unwrap();
+        let (one, two) = datagram_sockets(&here, &there);
         for len in [1, 1472, 1473, 9_000, 16_000] {
             let sent = pattern(len);
             poll_fn(|task| two.poll_send(task, &sent, Some(address("10.0.0.1:7")))).await.unwrap();
@@ -335,9 +339,7 @@ fn fragments_are_put_together_in_any_order() {
     let networks = machines(Faults { reordered: 60, ..Faults::default() });
     let [here, there] = accesses(&networks);
     run(&[&networks[0], &networks[1]], async {
-        let (one, two) = (here.udp(Family::Ipv4).unwrap(), there.udp(Family::Ipv4).unwrap());
-        one.bind(address("10.0.0.1:7")).unwrap();
-        two.bind(address("0.0.0.0:0")).unwrap();
+        let (one, two) = datagram_sockets(&here, &there);
         for _ in 0..20 {
             let sent = pattern(9_000);
             poll_fn(|task| two.poll_send(task, &sent, Some(address("10.0.0.1:7")))).await.unwrap();

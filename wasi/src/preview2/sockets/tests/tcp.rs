@@ -121,23 +121,41 @@ fn options_work(guest: &mut Guest, socket: Borrow<TcpSocket>) {
     assert_eq!(guest.call(send_buffer_size, (socket,)), Ok(0x2_0000));
 }
 
+/// Nothing was begun that could be finished.
+fn nothing_is_in_progress(guest: &mut Guest, socket: Borrow<TcpSocket>) {
+    assert_eq!(guest.call(finish_bind, (socket,)), Err(ErrorCode::NotInProgress));
+    assert_eq!(guest.call(finish_connect, (socket,)).err(), Some(ErrorCode::NotInProgress));
+    assert_eq!(guest.call(finish_listen, (socket,)), Err(ErrorCode::NotInProgress));
+}
+
+/// What only a socket can do that does not listen and is not connected.
+fn nothing_can_be_begun(guest: &mut Guest, socket: Borrow<TcpSocket>, family: IpAddressFamily) {
+    let (network, address) = (network(guest), loopback(family, 1));
+    assert_eq!(guest.call(start_bind, (socket, network, address)), Err(ErrorCode::InvalidState));
+    assert_eq!(guest.call(start_connect, (socket, network, address)), Err(ErrorCode::InvalidState));
+    assert_eq!(guest.call(start_listen, (socket,)), Err(ErrorCode::InvalidState));
+}
+
+/// What only a connected socket can do.
+fn is_not_connected(guest: &mut Guest, socket: Borrow<TcpSocket>) {
+    assert_eq!(guest.call(shutdown, (socket, ShutdownType::Both)), Err(ErrorCode::InvalidState));
+    assert_eq!(guest.call(remote_address, (socket,)), Err(ErrorCode::InvalidState));
+    assert_eq!(guest.call(set_listen_backlog_size, (socket, 32)), Ok(()));
+}
+
 #[test]
 fn a_new_socket_can_be_bound_or_connected_and_nothing_else() {
     let mut guest = networked();
     for family in FAMILIES {
         let socket = create(&mut guest, family);
-        assert_eq!(guest.call(finish_bind, (socket,)), Err(ErrorCode::NotInProgress));
-        assert_eq!(guest.call(finish_connect, (socket,)).err(), Some(ErrorCode::NotInProgress));
+        nothing_is_in_progress(&mut guest, socket);
         // Other than in POSIX.
         assert_eq!(guest.call(start_listen, (socket,)), Err(ErrorCode::InvalidState));
-        assert_eq!(guest.call(finish_listen, (socket,)), Err(ErrorCode::NotInProgress));
         assert_eq!(guest.call(accept, (socket,)).err(), Some(ErrorCode::InvalidState));
-        assert_eq!(guest.call(shutdown, (socket, ShutdownType::Both)), Err(ErrorCode::InvalidState));
+        is_not_connected(&mut guest, socket);
         assert_eq!(guest.call(local_address, (socket,)), Err(ErrorCode::InvalidState));
-        assert_eq!(guest.call(remote_address, (socket,)), Err(ErrorCode::InvalidState));
         assert!(!guest.call(is_listening, (socket,)));
         assert_eq!(guest.call(address_family, (socket,)), family);
-        assert_eq!(guest.call(set_listen_backlog_size, (socket, 32)), Ok(()));
         options_work(&mut guest, socket);
     }
 }
@@ -150,17 +168,13 @@ fn a_bound_socket_can_listen_or_connect_and_has_an_address() {
         let network = network(&mut guest);
         let again = guest.call(start_bind, (socket, network, loopback(family, 0)));
         assert_eq!(again, Err(ErrorCode::InvalidState));
-        assert_eq!(guest.call(finish_bind, (socket,)), Err(ErrorCode::NotInProgress));
-        assert_eq!(guest.call(finish_connect, (socket,)).err(), Some(ErrorCode::NotInProgress));
-        assert_eq!(guest.call(finish_listen, (socket,)), Err(ErrorCode::NotInProgress));
+        nothing_is_in_progress(&mut guest, socket);
         assert_eq!(guest.call(accept, (socket,)).err(), Some(ErrorCode::InvalidState));
-        assert_eq!(guest.call(shutdown, (socket, ShutdownType::Both)), Err(ErrorCode::InvalidState));
+        is_not_connected(&mut guest, socket);
         let address = guest.call(local_address, (socket,)).unwrap();
         assert_ne!(port(address), 0);
         assert_eq!(address, loopback(family, port(address)));
-        assert_eq!(guest.call(remote_address, (socket,)), Err(ErrorCode::InvalidState));
         assert!(!guest.call(is_listening, (socket,)));
-        assert_eq!(guest.call(set_listen_backlog_size, (socket, 32)), Ok(()));
         options_work(&mut guest, socket);
     }
 }
@@ -170,21 +184,13 @@ fn a_listening_socket_accepts_and_nothing_else() {
     let mut guest = networked();
     for family in FAMILIES {
         let socket = listening(&mut guest, family);
-        let network = network(&mut guest);
-        let address = loopback(family, 1);
-        assert_eq!(guest.call(start_bind, (socket, network, address)), Err(ErrorCode::InvalidState));
-        assert_eq!(guest.call(finish_bind, (socket,)), Err(ErrorCode::NotInProgress));
-        assert_eq!(guest.call(start_connect, (socket, network, address)), Err(ErrorCode::InvalidState));
-        assert_eq!(guest.call(finish_connect, (socket,)).err(), Some(ErrorCode::NotInProgress));
-        assert_eq!(guest.call(start_listen, (socket,)), Err(ErrorCode::InvalidState));
-        assert_eq!(guest.call(finish_listen, (socket,)), Err(ErrorCode::NotInProgress));
+        nothing_is_in_progress(&mut guest, socket);
+        nothing_can_be_begun(&mut guest, socket, family);
         assert_eq!(guest.call(accept, (socket,)).err(), Some(ErrorCode::WouldBlock));
-        assert_eq!(guest.call(shutdown, (socket, ShutdownType::Both)), Err(ErrorCode::InvalidState));
+        is_not_connected(&mut guest, socket);
         assert!(guest.call(local_address, (socket,)).is_ok());
-        assert_eq!(guest.call(remote_address, (socket,)), Err(ErrorCode::InvalidState));
         assert!(guest.call(is_listening, (socket,)));
         assert_eq!(guest.call(address_family, (socket,)), family);
-        assert_eq!(guest.call(set_listen_backlog_size, (socket, 32)), Ok(()));
         options_work(&mut guest, socket);
     }
 }
@@ -194,16 +200,10 @@ fn a_connected_socket_has_both_addresses_and_can_be_shut_down() {
     let mut guest = networked();
     for family in FAMILIES {
         let (client, server) = connected(&mut guest, family);
-        let network = network(&mut guest);
-        let address = loopback(family, 1);
         for End { socket, .. } in [&client, &server] {
             let socket = *socket;
-            assert_eq!(guest.call(start_bind, (socket, network, address)), Err(ErrorCode::InvalidState));
-            assert_eq!(guest.call(finish_bind, (socket,)), Err(ErrorCode::NotInProgress));
-            assert_eq!(guest.call(start_connect, (socket, network, address)), Err(ErrorCode::InvalidState));
-            assert_eq!(guest.call(finish_connect, (socket,)).err(), Some(ErrorCode::NotInProgress));
-            assert_eq!(guest.call(start_listen, (socket,)), Err(ErrorCode::InvalidState));
-            assert_eq!(guest.call(finish_listen, (socket,)), Err(ErrorCode::NotInProgress));
+            nothing_is_in_progress(&mut guest, socket);
+            nothing_can_be_begun(&mut guest, socket, family);
             assert_eq!(guest.call(accept, (socket,)).err(), Some(ErrorCode::InvalidState));
             assert!(!guest.call(is_listening, (socket,)));
             assert_eq!(guest.call(address_family, (socket,)), family);

@@ -33,6 +33,13 @@ fn streams(
     Ok(Streams { incoming: lend(&incoming), outgoing: lend(&outgoing) })
 }
 
+/// Streams of a socket that sends to another, and the other's.
+fn pair(guest: &mut Guest) -> (Streams, Streams) {
+    let family = IpAddressFamily::Ipv4;
+    let ((one, _), (other, address)) = (bound(guest, family), bound(guest, family));
+    (streams(guest, one, Some(address)).unwrap(), streams(guest, other, None).unwrap())
+}
+
 /// Drops both.
 fn drop_streams(guest: &mut Guest, Streams { incoming, outgoing }: Streams) {
     guest.drop::<IncomingDatagramStream>(incoming.rep).unwrap();
@@ -177,11 +184,7 @@ fn datagrams_arrive_whole_with_their_senders_address() {
 #[test]
 fn no_more_are_received_than_were_asked_for() {
     let mut guest = networked();
-    let family = IpAddressFamily::Ipv4;
-    let (one, _) = bound(&mut guest, family);
-    let (other, address) = bound(&mut guest, family);
-    let one = streams(&mut guest, one, Some(address)).unwrap();
-    let other = streams(&mut guest, other, None).unwrap();
+    let (one, other) = pair(&mut guest);
     let datagrams = (0..5).map(|index| datagram(&[index], None)).collect();
     assert_eq!(send_all(&mut guest, &one, datagrams), Ok(5));
     guest.settle();
@@ -298,11 +301,7 @@ fn from_a_peer_come_only_its_datagrams_even_of_those_that_were_there() {
 #[test]
 fn streams_are_ready_when_there_is_something_to_do() {
     let mut guest = networked();
-    let family = IpAddressFamily::Ipv4;
-    let (one, _) = bound(&mut guest, family);
-    let (other, address) = bound(&mut guest, family);
-    let one = streams(&mut guest, one, Some(address)).unwrap();
-    let other = streams(&mut guest, other, None).unwrap();
+    let (one, other) = pair(&mut guest);
     let readable = guest.call(subscribe_incoming, (other.incoming,));
     let writable = guest.call(subscribe_outgoing, (one.outgoing,));
     assert!(is_ready(&mut guest, &writable));
