@@ -244,7 +244,8 @@ fn listen(
     }
 }
 
-/// From now on, the first Ctrl-C (or SIGTERM) asks the machine to stop serving; the next ends this process, and QEMU with it.
+/// From now on, the first Ctrl-C (or SIGTERM) asks the machine to stop serving; the next ends this process, and QEMU with it, and so
+/// does a machine that has not stopped in time.
 fn stop_by_signal(mut machine: UnixStream) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
@@ -260,6 +261,11 @@ fn stop_by_signal(mut machine: UnixStream) -> io::Result<()> {
                 io::stderr(),
                 "sisal: stopping: requests in flight have {LAST_REQUESTS} s to end; Ctrl-C again ends them now"
             );
+            thread::spawn(move || {
+                thread::sleep(Duration::from_secs(LAST_REQUESTS) + LAST_WORD);
+                let _ = writeln!(io::stderr(), "sisal: the machine does not stop, and is ended");
+                let _ = emulate_default_handler(signal);
+            });
         }
     });
     Ok(())
