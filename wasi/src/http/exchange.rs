@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     clocks::Clock,
-    io::{InputStream, Readiness, waiting::Waiting},
+    io::{
+        InputStream, Readiness,
+        waiting::{Waiting, is_looking},
+    },
 };
 use alloc::{boxed::Box, sync::Arc, task::Wake};
 use core::{
@@ -75,7 +78,7 @@ impl Shared {
         let waker = Waker::from(self.waiters.clone());
         let inner = &mut Context::from_waker(&waker);
         let mut state = self.state.lock();
-        state.waits = !task.waker().will_wake(Waker::noop());
+        state.waits = !is_looking(task);
         let mut progress = state.advance(inner);
         let mut polled = work(&mut state, inner);
         if polled.is_pending() && state.is_late(&waker) {

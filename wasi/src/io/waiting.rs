@@ -6,6 +6,19 @@ use core::{
     task::{Context, Waker},
 };
 
+/// The waker of who only looks. It has one place in memory: what [`Waker::noop`] gives may have several, and then it is not known again.
+static NOBODY: &Waker = Waker::noop();
+
+/// A task that looks whether something is ready, and is not to be woken when it becomes so.
+pub(crate) fn looking() -> Context<'static> {
+    Context::from_waker(NOBODY)
+}
+
+/// Whether a task only looks.
+pub(crate) fn is_looking(task: &Context<'_>) -> bool {
+    NOBODY.will_wake(task.waker())
+}
+
 /// Who waits, at the end of a pipe or for a socket. They are shared by reference, so it may be more than one; one needs no allocation.
 #[derive(Default)]
 pub(crate) struct Waiting {

@@ -7,7 +7,7 @@ mod smuggling;
 use super::*;
 use crate::{
     clocks::Clock,
-    io::{InputStream, OutputStream, PipeReader, PipeWriter, pipe},
+    io::{InputStream, OutputStream, PipeReader, PipeWriter, pipe, waiting::looking},
     testing::{TestClock, machine},
 };
 use alloc::{
@@ -18,7 +18,7 @@ use alloc::{
 };
 use core::{
     sync::atomic::{AtomicUsize, Ordering},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 /// The other end of a connection, which is a test's.
@@ -36,7 +36,7 @@ fn connection(capacity: usize) -> (Transport, Peer) {
 }
 
 fn noop() -> Context<'static> {
-    Context::from_waker(Waker::noop())
+    looking()
 }
 
 impl Peer {

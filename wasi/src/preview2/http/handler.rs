@@ -10,12 +10,15 @@ use super::{
     error::ErrorCode,
     incoming::Future,
 };
-use crate::http::{self, Exchange, Scheme, Timeouts};
+use crate::{
+    http::{self, Exchange, Scheme, Timeouts},
+    io::waiting::looking,
+};
 use alloc::sync::Arc;
 use component::{Borrow, Own, host::InterfaceBuilder};
 use core::{
     mem,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 /// The resource `future-incoming-response`.
@@ -140,7 +143,7 @@ pub fn get_response(
     let state = &mut call.data.state;
     state.table.reserve::<IncomingResponse>().map_err(refused)?;
     let future = state.table.get_mut::<FutureIncomingResponse>(future.rep)?;
-    if future.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending() {
+    if future.poll_ready(&mut looking()).is_pending() {
         return Poll::Ready(Ok(None));
     }
     let taken = match mem::replace(&mut future.response, Response::Taken) {

@@ -9,12 +9,12 @@ use super::{
     Fields, Method, Scheme,
     error::ErrorCode,
 };
-use crate::http;
+use crate::{http, io::waiting::looking};
 use alloc::{string::String, sync::Arc};
 use component::{Borrow, Own, host::InterfaceBuilder};
 use core::{
     mem,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 /// The resource `incoming-request`.
@@ -220,7 +220,7 @@ pub fn get_trailers(
     let state = &mut call.data.state;
     state.table.reserve::<Fields>().map_err(refused)?;
     let future = state.table.get_mut::<FutureTrailers>(trailers.rep)?;
-    if future.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending() {
+    if future.poll_ready(&mut looking()).is_pending() {
         return Poll::Ready(Ok(None));
     }
     let taken = match mem::replace(&mut future.trailers, Trailers::Taken) {

@@ -1,9 +1,12 @@
 //! A guest's input streams: reading what is there, and what it means when that fails.
 
 use super::{Failure, Origin, TRANSFER_MAX, Watch, Watched, zeroed};
-use crate::{Error, io::InputStream};
+use crate::{
+    Error,
+    io::{InputStream, waiting::looking},
+};
 use alloc::{sync::Arc, vec::Vec};
-use core::task::{Context, Poll, Waker, ready};
+use core::task::{Context, Poll, ready};
 use spin::{Mutex, MutexGuard};
 
 /// The resource `input-stream`. Those of stdin share what they read from.
@@ -57,7 +60,7 @@ impl Incoming {
 
     /// Reads up to `len` bytes, as many as are there now: perhaps none.
     pub fn read(&mut self, len: u64) -> Result<Vec<u8>, Failure> {
-        match self.poll_read(&mut Context::from_waker(Waker::noop()), len) {
+        match self.poll_read(&mut looking(), len) {
             Poll::Ready(read) => read,
             Poll::Pending => Ok(Vec::new()),
         }

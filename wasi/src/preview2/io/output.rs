@@ -1,12 +1,15 @@
 //! A guest's output streams: what it may write now, what it has written but could not leave yet, and what it means when that fails.
 
 use super::{Failure, Origin, TRANSFER_MAX, Watch, Watched};
-use crate::{Error, heap, io::OutputStream};
+use crate::{
+    Error, heap,
+    io::{OutputStream, waiting::looking},
+};
 use alloc::{format, sync::Arc, vec::Vec};
 use component::Trap;
 use core::{
     mem,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 use spin::{Mutex, MutexGuard};
 
@@ -112,7 +115,7 @@ impl Output {
 
     /// Begins to flush: nothing is permitted until that is done.
     pub fn flush(&mut self) -> Result<(), Failure> {
-        match self.poll_flushed(&mut Context::from_waker(Waker::noop()), false, |_| Ok(())) {
+        match self.poll_flushed(&mut looking(), false, |_| Ok(())) {
             Poll::Ready(flushed) => flushed,
             Poll::Pending => Ok(()),
         }
@@ -186,7 +189,7 @@ impl Drop for Output {
         self.give_up_permit();
         let mut outgoing = self.outgoing();
         if !outgoing.unwritten.is_empty() {
-            let _ = outgoing.poll_settled(&mut Context::from_waker(Waker::noop()));
+            let _ = outgoing.poll_settled(&mut looking());
         }
     }
 }
@@ -223,7 +226,7 @@ impl Outgoing {
     /// Nothing is written any more: what can still leave leaves now.
     pub fn close(&mut self) {
         if matches!(self.status, Status::Open) {
-            let _ = self.poll_settled(&mut Context::from_waker(Waker::noop()));
+            let _ = self.poll_settled(&mut looking());
             self.fail(Error::Pipe);
         }
     }
@@ -231,7 +234,7 @@ impl Outgoing {
     /// How many bytes it takes now.
     fn room(&mut self) -> Result<usize, Failure> {
         self.open()?;
-        let task = &mut Context::from_waker(Waker::noop());
+        let task = &mut looking();
         let writable = match self.poll_settled(task) {
             Poll::Ready(Ok(())) => self.stream.poll_writable(task),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -251,7 +254,7 @@ impl Outgoing {
     /// Takes bytes: what cannot leave at once is kept.
     fn put(&mut self, mut contents: &[u8]) -> Result<(), Failure> {
         self.open()?;
-        let task = &mut Context::from_waker(Waker::noop());
+        let task = &mut looking();
         while !contents.is_empty() && self.unwritten.is_empty() {
             match self.stream.poll_write(task, contents) {
                 Poll::Ready(Ok(count @ 1..)) => contents = contents.get(count..).unwrap_or_default(),
