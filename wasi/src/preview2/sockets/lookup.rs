@@ -88,12 +88,10 @@ pub fn resolve_addresses(
     let Some(network) = &state.network else {
         return coded(Err(ErrorCode::PermanentResolverFailure));
     };
-    coded(state.table.reserve::<ResolveAddressStream>().and_then(|()| network.resolve(name)).and_then(
-        |lookup| {
-            let stream = ResolveAddressStream { answer: Answer::Awaited(lookup), watch: Watch::default() };
-            state.table.insert(stream).map(Own::new)
-        },
-    ))
+    coded(network.resolve(name).and_then(|lookup| {
+        let stream = ResolveAddressStream { answer: Answer::Awaited(lookup), watch: Watch::default() };
+        state.table.insert(stream).map(Own::new)
+    }))
 }
 
 /// The next address, or that there is no more.

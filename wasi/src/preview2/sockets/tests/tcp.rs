@@ -248,6 +248,7 @@ fn one_operation_is_in_progress_at_a_time() {
     assert_eq!(guest.call(start_connect, (client, network, remote)), conflict);
     assert_eq!(guest.call(start_bind, (client, network, address)), conflict);
     assert_eq!(guest.call(start_listen, (client,)), conflict);
+    assert_eq!(guest.call(set_listen_backlog_size, (client, 1)), Err(ErrorCode::InvalidState));
     assert_eq!(guest.call(finish_connect, (client,)).err(), Some(ErrorCode::WouldBlock));
     // It has no streams yet.
     assert_eq!(guest.call(shutdown, (client, ShutdownType::Send)), Err(ErrorCode::InvalidState));

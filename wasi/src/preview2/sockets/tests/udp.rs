@@ -197,6 +197,49 @@ fn no_more_are_received_than_were_asked_for() {
 }
 
 #[test]
+fn a_call_receives_a_bounded_number_and_so_many_bytes() {
+    let mut guest = networked();
+    let family = IpAddressFamily::Ipv4;
+    let (one, _) = bound(&mut guest, family);
+    let other = create(&mut guest, family);
+    assert_eq!(guest.call(set_receive_buffer_size, (other, 1 << 20)), Ok(()));
+    bind(&mut guest, other, loopback(family, 0)).unwrap();
+    let address = guest.call(local_address, (other,)).unwrap();
+    let one = streams(&mut guest, one, Some(address)).unwrap();
+    let other = streams(&mut guest, other, None).unwrap();
+    // How many there are, how large, and how many of them come at once.
+    for (count, len, first) in [(18, 1, 16), (6, 16_000, 5)] {
+        for _ in 0..count {
+            assert_eq!(send_all(&mut guest, &one, vec![datagram(&vec![7; len], None)]), Ok(1));
+            guest.settle();
+        }
+        for expected in [first, count - first, 0] {
+            let some = guest.call(receive, (other.incoming, u64::MAX)).unwrap();
+            assert_eq!(some.len(), expected, "of {count} of {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_permitted_while_there_is_no_room() {
+    let mut guest = networked();
+    let (one, _) = pair(&mut guest);
+    let writable = guest.call(subscribe_outgoing, (one.outgoing,));
+    // Nothing leaves without a turn of the network.
+    let mut sent = 0;
+    while guest.call(check_send, (one.outgoing,)).unwrap() > 0 {
+        sent += guest.call(send, (one.outgoing, vec![datagram(&[7; 8_000], None)])).unwrap();
+        assert!(sent < 1_000);
+    }
+    assert!(!is_ready(&mut guest, &writable));
+    let one_more = (one.outgoing, vec![datagram(b"x", None)]);
+    assert!(matches!(guest.trap(send, one_more), Trap::Host(_)));
+    guest.settle();
+    assert!(is_ready(&mut guest, &writable));
+    assert!(guest.call(check_send, (one.outgoing,)).unwrap() > 0);
+}
+
+#[test]
 fn what_was_not_permitted_is_a_trap() {
     let mut guest = networked();
     let family = IpAddressFamily::Ipv4;
