@@ -91,7 +91,7 @@ pub(crate) enum Wanted {
 pub(crate) enum Step<T> {
     CoreModule(Arc<dyn CoreModule<T>>),
     CoreInstantiate { module: u32, args: Box<[(Box<str>, u32)]> },
-    CoreBag(Box<[(Box<str>, CoreSort, u32)]>),
+    CoreBag(Box<[(Name, CoreSort, u32)]>),
     CoreAlias { sort: CoreSort, instance: u32, name: Box<str> },
     OuterAlias { sort: Sort, count: u32, index: u32 },
     Component(Arc<Definition<T>>),

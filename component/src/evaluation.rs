@@ -17,6 +17,7 @@ use crate::{
     types::ResourceIndex,
 };
 use alloc::{boxed::Box, string::ToString, sync::Arc, vec::Vec};
+use core::cell::Cell;
 use hashbrown::HashMap;
 use wasmi::{AsContext, Extern, Func, Instance, Memory, Store};
 
@@ -90,16 +91,33 @@ impl<T> InstanceValue<T> {
 
 enum CoreInstance {
     Instance(Instance),
-    Bag(Vec<(Box<str>, Extern)>),
+    Bag(Vec<(Name, Extern)>),
 }
 
 impl CoreInstance {
     fn export(&self, store: impl AsContext, name: &str) -> Option<Extern> {
+        self.export_near(store, name, &Cell::new(0))
+    }
+
+    /// The same for many names, see [`find_near`].
+    fn export_near(&self, store: impl AsContext, name: &str, next: &Cell<usize>) -> Option<Extern> {
         match self {
             Self::Instance(instance) => instance.get_export(store, name),
-            Self::Bag(items) => items.iter().find(|(item, _)| **item == *name).map(|(_, item)| *item),
+            Self::Bag(items) => find_near(items, next, |(item, _)| **item == *name).map(|(_, item)| *item),
         }
     }
+}
+
+/// The item that is meant. What is looked for in a row is mostly in the same order here: the search begins where the last one ended,
+/// which is kept in `next`.
+fn find_near<'i, I>(items: &'i [I], next: &Cell<usize>, is_meant: impl Fn(&I) -> bool) -> Option<&'i I> {
+    let (before, from) = items.split_at_checked(next.get()).unwrap_or((&[], items));
+    let found = match from.iter().position(&is_meant) {
+        Some(place) => before.len().saturating_add(place),
+        None => before.iter().position(is_meant)?,
+    };
+    next.set(found);
+    items.get(found)
 }
 
 /// An instance being made.
@@ -214,11 +232,11 @@ impl<T: Host> Evaluation<T> {
                 return Ok(start.map(Evaluated::Start));
             }
             Step::CoreBag(items) => {
-                let items = items
-                    .iter()
-                    .map(|(name, sort, index)| Ok((name.clone(), self.core_item(*sort, *index)?)));
-                self.core_instances
-                    .push(CoreInstance::Bag(items.collect::<Result<_, InstantiationError>>()?));
+                let mut bag = Vec::with_capacity(items.len());
+                for (name, sort, index) in items {
+                    bag.push((name.clone(), self.core_item(*sort, *index)?));
+                }
+                self.core_instances.push(CoreInstance::Bag(bag));
             }
             Step::CoreAlias { sort, instance, name } => self.core_alias(store, *sort, *instance, name)?,
             Step::OuterAlias { sort, count, index } => self.outer_alias(*sort, *count, *index)?,
@@ -305,9 +323,10 @@ impl<T: Host> Evaluation<T> {
     ) -> Result<Option<Func>, InstantiationError> {
         store.data_mut().state_mut().count_core_instance()?;
         let instances = &self.core_instances;
+        let (arg, item) = (Cell::new(0), Cell::new(0));
         let resolve = |store: &Store<T>, module: &str, name: &str| {
-            let (_, instance) = args.iter().find(|(arg, _)| **arg == *module)?;
-            instances.get(usize::try_from(*instance).ok()?)?.export(store, name)
+            let (_, instance) = find_near(args, &arg, |(arg, _)| **arg == *module)?;
+            instances.get(usize::try_from(*instance).ok()?)?.export_near(store, name, &item)
         };
         let (instance, start) = module.instantiate(store, &resolve).map_err(InstantiationError::Module)?;
         self.core_instances.push(CoreInstance::Instance(instance));

@@ -81,10 +81,11 @@ pub fn imports<'m, T>(
     store: &Store<T>,
     resolve: &Resolve<'_, T>,
 ) -> Result<Vec<Extern>, wasmi::Error> {
-    let given = imports.map(|import| {
+    let mut given = Vec::with_capacity(imports.size_hint().0);
+    for import in imports {
         let (module, name) = (import.module(), import.name());
         let missing = || wasmi::Error::new(format!("the core import {module:?} {name:?} is missing"));
-        resolve(store, module, name).ok_or_else(missing)
-    });
-    given.collect()
+        given.push(resolve(store, module, name).ok_or_else(missing)?);
+    }
+    Ok(given)
 }
