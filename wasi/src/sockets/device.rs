@@ -25,6 +25,10 @@ pub trait Device: phy::Device + Send + 'static {
     /// Has `waker` woken, once, when a frame has come or when there is room to send one where there was none. A later waker
     /// takes the place of an earlier one.
     fn register(&mut self, waker: &Waker);
+
+    /// Called when the stack has sent what it has to send for now. A device that is told of frames at some cost may be told of
+    /// them here, all at once.
+    fn flush(&mut self) {}
 }
 
 /// A device of a machine that has no cable: it talks to itself alone.
@@ -185,6 +189,10 @@ impl<D: Device> Link for Wire<D> {
         self.device.register(waker);
     }
 
+    fn flush(&mut self) {
+        self.device.flush();
+    }
+
     fn next(&mut self, now: Instant) -> Option<Packet> {
         if self.frame.is_empty()
             && let Some(frame) = self.looped.frames.pop_front()
@@ -340,6 +348,9 @@ pub(super) trait Link: Send {
 
     /// [`Device::register`].
     fn register(&mut self, waker: &Waker);
+
+    /// [`Device::flush`].
+    fn flush(&mut self);
 
     /// An interface for it.
     fn interface(&mut self, config: Config, now: Instant) -> Interface;

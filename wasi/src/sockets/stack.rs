@@ -211,6 +211,12 @@ impl Stack {
 
     /// A turn: takes what has come, and sends what there is to send, up to a bound.
     pub(super) fn turn(&mut self, now: Nanoseconds) -> Next {
+        let next = self.exchange(now);
+        self.link.flush();
+        next
+    }
+
+    fn exchange(&mut self, now: Nanoseconds) -> Next {
         let at = instant(now);
         let mut more = true;
         self.link.take_full();

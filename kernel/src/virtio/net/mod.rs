@@ -133,6 +133,7 @@ impl State {
         let mut has_room = self.sender.has_room();
         if has_room == self.wants_room {
             // Only who lacks room is interrupted when there is more of it. What was sent just before is seen at a second look.
+            self.sender.announce(&mut self.transport);
             self.sender.interrupt(!has_room);
             has_room = self.sender.has_room();
             self.wants_room = !has_room;

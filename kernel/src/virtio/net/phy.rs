@@ -99,4 +99,10 @@ impl sockets::Device for Net {
     fn register(&mut self, waker: &Waker) {
         self.link.0.lock().waiting = Some(waker.clone());
     }
+
+    fn flush(&mut self) {
+        let mut state = self.link.0.lock();
+        let state = &mut *state;
+        state.sender.announce(&mut state.transport);
+    }
 }

@@ -3,13 +3,19 @@
 use super::{Header, MAX_FRAME, checksum};
 use crate::virtio::{DmaBuffer, Error, Hal};
 use alloc::{vec, vec::Vec};
-use core::sync::atomic::{Ordering, fence};
+use core::{
+    mem,
+    sync::atomic::{Ordering, fence},
+};
 use virtio_drivers::{queue::VirtQueue, transport::Transport};
 
 const BUFFERS: usize = 256;
 const BUFFER_LEN: usize = 2048;
 
 const _: () = assert!(Header::LEN + MAX_FRAME <= BUFFER_LEN);
+
+/// Frames that the device is not told of before more come: telling it costs as much as a frame, but it may work meanwhile.
+const AHEAD: usize = 16;
 
 /// The queue of frames to send.
 pub(super) struct Sender {
@@ -22,6 +28,8 @@ pub(super) struct Sender {
     free: Vec<usize>,
     /// Those that it has, by descriptor.
     sent: [Option<Sent>; BUFFERS],
+    /// How many frames the device has not been told of.
+    ahead: usize,
     /// The device has broken the queue's rules: it gets no more.
     broken: bool,
 }
@@ -44,6 +52,7 @@ impl Sender {
             header,
             free: (0..BUFFERS).collect(),
             sent: [None; BUFFERS],
+            ahead: 0,
             broken: false,
         })
     }
@@ -63,8 +72,9 @@ impl Sender {
         fence(Ordering::SeqCst);
     }
 
-    /// Sends a frame of `len` bytes, which `fill` writes; with a checksum that the device completes if `offload` is set. A frame
-    /// for which there is no room, or that is too long, is lost, as frames are.
+    /// Sends a frame of `len` bytes, which `fill` writes, at the latest when the device is [told of it](Self::announce); with a
+    /// checksum that the device completes if `offload` is set. A frame for which there is no room, or that is too long, is
+    /// lost, as frames are.
     pub(super) fn send<T>(
         &mut self,
         len: usize,
@@ -86,13 +96,23 @@ impl Sender {
         // SAFETY: the buffers live as long as the queue; this one is neither free nor touched until `pop_used` gives it back.
         let added = unsafe { self.queue.add(&[&bytes[..end]], &mut []) };
         match added.ok().and_then(|token| self.sent.get_mut(usize::from(token))) {
-            Some(place) => *place = Some(Sent { buffer, len: end }),
+            Some(place) => {
+                *place = Some(Sent { buffer, len: end });
+                self.ahead += 1;
+            }
             None => self.free.push(buffer),
         }
-        if self.queue.should_notify() {
-            transport.notify(self.index);
+        if self.ahead >= AHEAD {
+            self.announce(transport);
         }
         result
+    }
+
+    /// Tells the device of the frames that it does not know.
+    pub(super) fn announce(&mut self, transport: &mut impl Transport) {
+        if mem::take(&mut self.ahead) > 0 && self.queue.should_notify() {
+            transport.notify(self.index);
+        }
     }
 
     /// Takes back the buffers that the device is done with.

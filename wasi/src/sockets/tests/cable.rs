@@ -43,6 +43,7 @@ pub struct Faulty {
     injector: FaultInjector<End>,
     address: u8,
     from: Arc<Mutex<Way>>,
+    to: Arc<Mutex<Way>>,
 }
 
 /// Two machines, 10.0.0.1 and 10.0.0.2, fd00::1 and fd00::2, on a cable.
@@ -52,7 +53,7 @@ pub fn machines(faults: Faults) -> [Network; 2] {
     [1_u8, 2].map(|number| {
         let [one, two] = ways.clone();
         let (from, to) = if number == 1 { (one, two) } else { (two, one) };
-        let end = End { reordered: faults.reordered, from: from.clone(), to };
+        let end = End { reordered: faults.reordered, from: from.clone(), to: to.clone() };
         let mut injector = FaultInjector::new(end, 0x5157 + u32::from(number));
         // At both ends.
         injector.set_drop_chance(faults.lost / 2);
@@ -66,7 +67,7 @@ pub fn machines(faults: Faults) -> [Network; 2] {
             },
             nameservers: [address("10.0.0.1:53").ip()].into(),
         };
-        let device = Faulty { injector, address: number, from };
+        let device = Faulty { injector, address: number, from, to };
         Network::new(device, &configuration, &machine()).unwrap()
     })
 }
@@ -121,7 +122,8 @@ pub fn segment(port: u16, sequence: i32, control: TcpControl) -> Vec<u8> {
 fn with(configuration: Configuration) -> (Network, Arc<Mutex<Way>>, Arc<Mutex<Way>>) {
     let [from, to] = core::array::from_fn(|_| Arc::new(Mutex::new(Way::default())));
     let end = End { reordered: 0, from: from.clone(), to: to.clone() };
-    let device = Faulty { injector: FaultInjector::new(end, 1), address: 1, from: from.clone() };
+    let injector = FaultInjector::new(end, 1);
+    let device = Faulty { injector, address: 1, from: from.clone(), to: to.clone() };
     (Network::new(device, &configuration, &machine()).unwrap(), from, to)
 }
 
@@ -136,6 +138,16 @@ impl Device for Faulty {
             true => from.waker = Some(waker.clone()),
             // The injector may have swallowed one, and there are more.
             false => waker.wake_by_ref(),
+        }
+    }
+
+    // The other end hears of frames only now.
+    fn flush(&mut self) {
+        let mut to = self.to.lock();
+        let waker = if to.frames.is_empty() { None } else { to.waker.take() };
+        drop(to);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
@@ -205,11 +217,6 @@ impl TxToken for &End {
         // Before what is there already.
         let place = if early { to.frames.len() / 2 } else { to.frames.len() };
         to.frames.insert(place, frame);
-        let waker = to.waker.take();
-        drop(to);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         result
     }
 }
