@@ -25,6 +25,11 @@ const TAKE_ALL: &str = "(loop $large (br_if $large (i32.ne (memory.grow (i32.con
     (loop $small (br_if $small (i32.ne (memory.grow (i32.const 1)) (i32.const -1))))
     (if (i32.lt_u (memory.size) (i32.const 64)) (then (unreachable)))";
 
+/// Waits for a millisecond: when that has passed, the program has a turn of its own, for which there must be memory.
+const WAIT: &str =
+    "(i32.store (i32.const 65552) (i32.const 1)) (i64.store (i32.const 65560) (i64.const 1000000))
+    (if (call $poll (i32.const 65536) (i32.const 65600) (i32.const 1) (i32.const 8)) (then (unreachable)))";
+
 /// Opens what has its name at 0 of memory in descriptor 3; the flags are `oflags`. Gives the errno; the descriptor is at 8.
 const OPEN: &str = "(func $open (param $len i32) (param $oflags i32) (result i32)
     (call $path_open (i32.const 3) (i32.const 0) (i32.const 0) (local.get $len) (local.get $oflags)
@@ -52,6 +57,7 @@ fn program(body: &str, functions: &str) -> String {
         r#"(module
         (import "wasi_snapshot_preview1" "path_open"
           (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_close" (func $fd_close (param i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_readdir" (func $fd_readdir (param i32 i32 i32 i64 i32) (result i32)))
@@ -77,8 +83,8 @@ fn large_function(copies: usize) -> String {
 }
 
 /// Programs for the tests inside the kernel: one that waits with all linear memory until its input ends, three that wait first
-/// and then need memory that cannot be refused (one of them waits again when it has it), and one that exits with the
-/// errno with which its output fails.
+/// and then need memory that cannot be refused (one of them waits again when it has it), and one that takes all and exits with
+/// the errno with which its output fails then.
 pub fn inside() -> [(&'static str, String); 5] {
     let deep = format!(
         "(func $deep (param $n i32) (result i32)
@@ -97,7 +103,16 @@ pub fn inside() -> [(&'static str, String); 5] {
             ),
         ),
         ("wait_code", program(&format!("{HOLD} (call $large)"), &large_function(14_000))),
-        ("fill_pipe", program("(i32.store (i32.const 8) (i32.const 1)) (call $exit (call $fill))", FILL)),
+        (
+            "fill_pipe",
+            program(
+                &format!(
+                    "{TAKE_ALL} (i32.store (i32.const 8) (i32.const 1)) (local.set $errno (call $fill))
+                     {WAIT} (call $exit (local.get $errno))"
+                ),
+                FILL,
+            ),
+        ),
     ]
 }
 
@@ -114,7 +129,7 @@ pub fn programs() -> Vec<Exhausting> {
     let take_all_and = |body: &str| format!("{TAKE_ALL} {body}");
     let one: &[&str] = &["/t"];
     vec![
-        ending("linear_memory", TAKE_ALL, "", &[], Ending::Exit(0)),
+        ending("linear_memory", &take_all_and(WAIT), "", &[], Ending::Exit(0)),
         ending(
             "linear_memory_trap",
             &take_all_and("(unreachable)"),
@@ -151,7 +166,10 @@ pub fn programs() -> Vec<Exhausting> {
                    (local.set $n (i32.add (local.get $n) (i32.const 1)))
                    (local.set $errno (call $path_open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 1)
                      (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 8)))
-                   (br_if $more (i32.eqz (local.get $errno))))
+                   (br_if $more (i32.eqz (local.tee $errno
+                     (if (result i32) (local.get $errno)
+                       (then (local.get $errno))
+                       (else (call $fd_close (i32.load (i32.const 8)))))))))
                  (call $exit (local.get $errno))",
             ),
             &files,
@@ -200,7 +218,7 @@ pub fn programs() -> Vec<Exhausting> {
             &take_all_and("(call $deep (i64.const 0))"),
             "(func $deep (param i64) (call $deep (local.get 0)))",
             &[],
-            limit("the stack"),
+            limit("the limit of the stack"),
         ),
         // It is translated before it begins.
         ending("code", &take_all_and("(call $large)"), &large_function(40_000), &[], Ending::Exit(0)),

@@ -36,7 +36,7 @@ fn run(qemu: &Qemu, program: &Exhausting) -> Result<(), String> {
     let (code, parts) = match &program.ending {
         Ending::Exit(code) => (i32::try_from(*code).unwrap_or(-1), vec![]),
         Ending::Trap(part) => (134, vec![&**part, "sisal run --ram"]),
-        Ending::Limit(part) if part == "the stack" => (137, vec![&**part]),
+        Ending::Limit(part) if part == "the limit of the stack" => (137, vec![&**part]),
         Ending::Limit(part) => (137, vec![&**part, "sisal run --ram"]),
         Ending::Refused(part) => (126, vec![&**part, "sisal run --ram"]),
     };

@@ -2,7 +2,7 @@
 //! tests/src/exhaustion.rs): each ends, or goes on, and the machine with it. For a machine with 32 MiB.
 
 use super::guests::{programs, wasi_machine};
-use super::{machine, selftest};
+use super::{machine, patiently, selftest};
 use crate::executor::block_on;
 use crate::init::{self, status};
 use crate::{logger, memory};
@@ -14,7 +14,7 @@ use manifest::Status;
 use wasi::filesystem::Permissions;
 use wasi::filesystem::memory::MemoryFileSystem;
 use wasi::io::pipe;
-use wasi::{Command, Limit, Limits, Need, Outcome, Program};
+use wasi::{Command, Limit, Limits, Need, Outcome, Program, Session, heap};
 
 selftest! { each_of_them_ends_and_the_machine_goes_on beside_one_that_has_taken_all_memory
 deep_stacks_of_many_guests a_pipe_that_nobody_reads }
@@ -39,7 +39,7 @@ fn end(name: &str, wasm: &[u8]) -> Status {
     match Program::new(&init::engine(), wasm) {
         Err(refusal) => Status::Error(refusal.to_string()),
         Ok(program) => {
-            let output = block_on(program.output(&wasi_machine(), command(name)));
+            let output = block_on(patiently(name, program.output(&wasi_machine(), command(name))));
             status(output.map(|output| output.outcome))
         }
     }
@@ -48,12 +48,13 @@ fn end(name: &str, wasm: &[u8]) -> Status {
 /// Runs `test`, then a program to which nothing may have happened, and looks for what was not given back.
 fn undisturbed(test: impl FnOnce()) {
     let hello = program("guests/", "hello");
-    let before = memory::stats();
+    let (before, kept) = (memory::stats(), heap::kept());
     test();
     let output = block_on(hello.output(&wasi_machine(), command("hello"))).expect("it starts");
     assert_eq!((output.outcome, &output.stdout[..]), (Outcome::Exited(0), &b"hello\n"[..]));
     let after = memory::stats();
     assert!(before.available.abs_diff(after.available) < 1 << 20, "{before:?}, {after:?}");
+    assert_eq!(heap::kept(), kept, "what is kept for the programs that are gone");
 }
 
 fn each_of_them_ends_and_the_machine_goes_on() {
@@ -71,6 +72,15 @@ fn each_of_them_ends_and_the_machine_goes_on() {
     assert!(count > 0, "no programs in the initrd");
 }
 
+/// Until a program that writes a byte before it waits (see tests/src/exhaustion.rs) has done so.
+async fn waits(name: &str, session: &mut Session) {
+    assert_eq!(patiently(name, session.read(&mut [0; 8])).await, Ok(1), "{name} waits");
+}
+
+async fn finish(name: &str, session: Session) -> Outcome {
+    patiently(name, session.finish()).await
+}
+
 fn beside_one_that_has_taken_all_memory() {
     undisturbed(|| {
         let start = |name| {
@@ -78,21 +88,22 @@ fn beside_one_that_has_taken_all_memory() {
             session.unwrap_or_else(|error| panic!("{name}: {error}"))
         };
         block_on(async {
-            let mut waiting = ["wait_recursion", "wait_code", "wait_recursion", "wait_code"].map(start);
-            for session in &mut waiting {
-                assert_eq!(session.read(&mut [0; 8]).await, Ok(1), "it waits");
+            let names = ["wait_recursion", "wait_code", "wait_recursion", "wait_code"];
+            let mut waiting = names.map(|name| (name, start(name)));
+            for (name, session) in &mut waiting {
+                waits(name, session).await;
             }
             let mut holding = start("hold_memory");
-            assert_eq!(holding.read(&mut [0; 8]).await, Ok(1), "it has taken all");
+            waits("hold_memory", &mut holding).await;
             // What they need now was kept for them.
-            for (index, session) in waiting.into_iter().enumerate() {
-                let outcome = session.finish().await;
-                match index % 2 {
-                    0 => assert_eq!(outcome, Outcome::LimitReached(Limit::Stack)),
-                    _ => assert_eq!(outcome, Outcome::Exited(0)),
-                }
+            for (name, session) in waiting {
+                let expected = match name {
+                    "wait_recursion" => Outcome::LimitReached(Limit::Stack),
+                    _ => Outcome::Exited(0),
+                };
+                assert_eq!(finish(name, session).await, expected, "{name}");
             }
-            assert_eq!(holding.finish().await, Outcome::Exited(0));
+            assert_eq!(finish("hold_memory", holding).await, Outcome::Exited(0));
         });
     });
 }
@@ -108,19 +119,19 @@ fn deep_stacks_of_many_guests() {
         block_on(async {
             let mut waiting: Vec<_> = (0..20).map(|_| start(&deep)).collect();
             for session in &mut waiting {
-                assert_eq!(session.read(&mut [0; 8]).await, Ok(1), "it waits");
+                waits("wait_stack", session).await;
                 // For later, when there is no memory for it: it goes on when it is polled next.
                 session.write_all(b"x").await.expect("there is room");
             }
             let mut holding = start(&take_all);
-            assert_eq!(holding.read(&mut [0; 8]).await, Ok(1), "it has taken all");
+            waits("hold_memory", &mut holding).await;
             // Now they want stacks, for which nobody is asked.
             let (mut deep, mut ended) = (Vec::new(), 0);
             for mut session in waiting {
-                match session.read(&mut [0; 8]).await {
+                match patiently("wait_stack", session.read(&mut [0; 8])).await {
                     Ok(1) => deep.push(session),
                     _ => {
-                        let outcome = session.finish().await;
+                        let outcome = finish("wait_stack", session).await;
                         assert_eq!(outcome, Outcome::LimitReached(Limit::MachineMemory(Need::Reserve)));
                         ended += 1;
                     }
@@ -131,7 +142,7 @@ fn deep_stacks_of_many_guests() {
             // It may get no turn more; with its memory all others do.
             drop(holding);
             for session in deep {
-                assert_eq!(session.finish().await, Outcome::Exited(0));
+                assert_eq!(finish("wait_stack", session).await, Outcome::Exited(0));
             }
         });
     });
@@ -144,7 +155,7 @@ fn a_pipe_that_nobody_reads() {
         let (reader, writer) = pipe(1 << 30);
         let command = Command::new("fill").limits(Limits::unlimited()).stdout(Arc::new(writer));
         let run = fill.start(&wasi_machine(), command).expect("it starts");
-        assert_eq!(block_on(run), Outcome::Exited(NOMEM));
+        assert_eq!(block_on(patiently("fill_pipe", run)), Outcome::Exited(NOMEM));
         drop(reader);
     });
 }

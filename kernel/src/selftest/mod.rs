@@ -33,10 +33,13 @@ use crate::logger;
 use crate::virtio::Devices;
 use alloc::sync::Arc;
 use boot::BootInfo;
+use core::future::Future;
+use core::pin::pin;
 use core::ptr;
 use core::slice;
+use core::time::Duration;
 use spin::{Mutex, Once};
-use wasi::clocks::Clock;
+use wasi::clocks::{Clock, within};
 
 /// A registered test.
 pub struct SelfTest {
@@ -130,6 +133,15 @@ pub fn run(info: &'static BootInfo, devices: Devices, stdio: Stdio, clock: Arc<d
     }
     logger::write(format_args!("selftests done\n"));
     arch::exit(manifest::debug_exit::ENDED)
+}
+
+/// What `future` gives. If nothing wakes it any more, the test fails by this name, and not the whole boot by its length.
+async fn patiently<T>(name: &str, future: impl Future<Output = T>) -> T {
+    /// Far more than anything needs, on a host that is busy with others too.
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let mut future = pin!(future);
+    let done = within(&machine().clock, PATIENCE.as_nanos() as u64, |task| future.as_mut().poll(task)).await;
+    done.unwrap_or_else(|| panic!("{name}: nothing after {PATIENCE:?}"))
 }
 
 /// Reads a byte, whatever the compiler knows about it.
