@@ -2,7 +2,11 @@
 
 use super::quota::Quota;
 use crate::{Error, Result, heap};
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+    vec::Vec,
+};
 
 /// Bytes in a page. What is stored is charged in whole pages.
 pub(super) const PAGE: usize = 4096;
@@ -14,14 +18,33 @@ pub(super) const SIZE_MAX: u64 = 1 << 44;
 /// Content that an embedder gave: read where it is, copied a page at a time when a guest writes.
 pub(super) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
+/// A page's bytes as far as they were written: a small file takes no more than it has. Behind them there are zeros.
+type Page = Vec<u8>;
+
 /// The bytes of a file. Who drops it gives [`stored`](Self::stored) back to the quota.
 #[derive(Default)]
 pub(super) struct Data {
     size: u64,
-    /// Bytes that are in no page come from here, as far as `content_len` goes; behind it there are zeros.
+    given: Given,
+    pages: BTreeMap<u64, Page>,
+}
+
+/// What is read where there is no page: content as far as it shows, then zeros.
+#[derive(Default)]
+struct Given {
     content: Option<Content>,
-    content_len: u64,
-    pages: BTreeMap<u64, Box<[u8]>>,
+    /// What is behind it was cut off.
+    len: u64,
+}
+
+impl Given {
+    /// The content from `offset` on.
+    fn from(&self, offset: u64) -> &[u8] {
+        let content = self.content.as_deref().map_or(&[][..], AsRef::as_ref);
+        let visible = usize::try_from(self.len).unwrap_or(usize::MAX).min(content.len());
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(visible);
+        content.get(from..visible).unwrap_or_default()
+    }
 }
 
 /// The part of a range that lies in one page: the page, the offset in it, the number of bytes.
@@ -31,10 +54,23 @@ fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
     (offset / PAGE_U64, start, len.min(PAGE - start))
 }
 
+/// Copies what there is, and zeros behind it.
+fn copy_padded(to: &mut [u8], from: &[u8]) {
+    let (copied, zeros) = to.split_at_mut(from.len().min(to.len()));
+    copied.copy_from_slice(from.get(..copied.len()).unwrap_or_default());
+    zeros.fill(0);
+}
+
+/// Makes room for `len` bytes in a page.
+fn reserve(page: &mut Page, len: usize) -> Result<()> {
+    page.try_reserve_exact(len.saturating_sub(page.len())).map_err(|_| Error::NoMemory)?;
+    heap::check()
+}
+
 impl Data {
     pub(super) fn new(content: Content) -> Self {
-        let size = (*content).as_ref().len() as u64;
-        Self { size, content: Some(content), content_len: size, pages: BTreeMap::new() }
+        let len = (*content).as_ref().len() as u64;
+        Self { size: len, given: Given { content: Some(content), len }, pages: BTreeMap::new() }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -46,17 +82,6 @@ impl Data {
         (self.pages.len() as u64).saturating_mul(PAGE_U64)
     }
 
-    /// Copies the content from `offset` on, and zeros behind it.
-    fn copy_content(&self, buffer: &mut [u8], offset: u64) {
-        let content = self.content.as_deref().map_or(&[][..], AsRef::as_ref);
-        let visible = usize::try_from(self.content_len).unwrap_or(usize::MAX).min(content.len());
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(visible);
-        let source = content.get(from..visible).unwrap_or_default();
-        let (copied, zeros) = buffer.split_at_mut(source.len().min(buffer.len()));
-        copied.copy_from_slice(source.get(..copied.len()).unwrap_or_default());
-        zeros.fill(0);
-    }
-
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize {
         let available = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let total = buffer.len().min(available);
@@ -65,10 +90,11 @@ impl Data {
         while !rest.is_empty() {
             let (index, start, len) = piece(offset, rest.len());
             let (part, tail) = rest.split_at_mut(len);
-            match self.pages.get(&index).and_then(|page| page.get(start..start + len)) {
-                Some(bytes) => part.copy_from_slice(bytes),
-                None => self.copy_content(part, offset),
-            }
+            let stored = match self.pages.get(&index) {
+                Some(page) => page.get(start..).unwrap_or_default(),
+                None => self.given.from(offset),
+            };
+            copy_padded(part, stored);
             offset += len as u64;
             rest = tail;
         }
@@ -87,8 +113,15 @@ impl Data {
             let at = offset + written as u64;
             let (index, start, len) = piece(at, rest.len());
             let (part, tail) = rest.split_at(len);
-            match self.page(quota, index) {
-                Ok(page) => page.get_mut(start..start + len).ok_or(Error::Io)?.copy_from_slice(part),
+            let end = start + len;
+            match self.page(quota, index, end) {
+                Ok(page) if end < page.len() => {
+                    page.get_mut(start..end).ok_or(Error::Io)?.copy_from_slice(part);
+                }
+                Ok(page) => {
+                    page.resize(start, 0);
+                    page.extend_from_slice(part);
+                }
                 Err(_) if written > 0 => break,
                 Err(error) => return Err(error),
             }
@@ -99,20 +132,26 @@ impl Data {
         Ok(written)
     }
 
-    /// A page to write to.
-    fn page(&mut self, quota: &Quota, index: u64) -> Result<&mut [u8]> {
-        if !self.pages.contains_key(&index) {
-            let mut page = Vec::new();
-            page.try_reserve_exact(PAGE).map_err(|_| Error::NoMemory)?;
-            page.resize(PAGE, 0);
-            heap::check()?;
-            quota.charge(PAGE_U64)?;
-            if index.saturating_mul(PAGE_U64) < self.content_len {
-                self.copy_content(&mut page, index * PAGE_U64);
+    /// A page to write to, with room for `len` bytes.
+    fn page(&mut self, quota: &Quota, index: u64, len: usize) -> Result<&mut Page> {
+        match self.pages.entry(index) {
+            Entry::Occupied(place) => {
+                let page = place.into_mut();
+                if page.capacity() < len {
+                    reserve(page, PAGE)?;
+                }
+                Ok(page)
             }
-            self.pages.insert(index, page.into_boxed_slice());
+            Entry::Vacant(place) => {
+                let given = self.given.from(index.saturating_mul(PAGE_U64));
+                let given = given.get(..PAGE).unwrap_or(given);
+                let mut page = Page::new();
+                reserve(&mut page, len.max(given.len()))?;
+                quota.charge(PAGE_U64)?;
+                page.extend_from_slice(given);
+                Ok(place.insert(page))
+            }
         }
-        self.pages.get_mut(&index).map(|page| &mut page[..]).ok_or(Error::Io)
     }
 
     pub(super) fn set_size(&mut self, quota: &Quota, size: u64) -> Result<()> {
@@ -121,12 +160,12 @@ impl Data {
         }
         if size < self.size {
             // What grows back later must be zeros.
-            self.content_len = self.content_len.min(size);
+            self.given.len = self.given.len.min(size);
             let cut = self.pages.split_off(&size.div_ceil(PAGE_U64));
             quota.release((cut.len() as u64).saturating_mul(PAGE_U64));
             let (index, start, _) = piece(size, PAGE);
-            if let Some(tail) = self.pages.get_mut(&index).and_then(|page| page.get_mut(start..)) {
-                tail.fill(0);
+            if let Some(page) = self.pages.get_mut(&index) {
+                page.truncate(start);
             }
         }
         self.size = size;
@@ -143,7 +182,7 @@ impl Data {
         quota.charge(missing.saturating_mul(PAGE_U64))?;
         quota.release(missing.saturating_mul(PAGE_U64));
         for index in range {
-            self.page(quota, index)?;
+            self.page(quota, index, PAGE)?;
         }
         self.size = self.size.max(end);
         Ok(())
@@ -168,6 +207,26 @@ mod tests {
         assert_eq!(buffer, [1, 0, 0]);
         data.set_size(&quota, 1).unwrap();
         assert_eq!((data.stored(), quota.used()), (PAGE_U64, PAGE_U64));
+    }
+
+    #[test]
+    fn a_page_takes_what_was_written_and_reads_as_zeros_behind() {
+        let quota = Quota::new(PAGE_U64);
+        let mut data = Data::default();
+        assert_eq!(data.write_at(&quota, &[1; 4], 0), Ok(4));
+        assert_eq!((data.pages[&0].capacity(), data.stored()), (4, PAGE_U64));
+        assert_eq!(data.write_at(&quota, &[2; 2], 1), Ok(2));
+        assert_eq!(data.write_at(&quota, &[3; 2], 3), Ok(2));
+        assert_eq!(data.write_at(&quota, &[4], 8), Ok(1));
+        let mut buffer = [9; 12];
+        assert_eq!(data.read_at(&mut buffer, 0), 9);
+        assert_eq!(buffer, [1, 2, 2, 3, 3, 0, 0, 0, 4, 9, 9, 9]);
+        data.set_size(&quota, 2).unwrap();
+        data.set_size(&quota, PAGE_U64 + 2).unwrap();
+        assert_eq!(data.read_at(&mut buffer, 0), 12);
+        assert_eq!(buffer, [1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(data.write_at(&quota, &[5], PAGE_U64 - 1), Ok(1));
+        assert_eq!((data.pages[&0].capacity(), data.stored()), (PAGE, PAGE_U64));
     }
 
     #[test]
