@@ -10,6 +10,7 @@ use core::ops::ControlFlow;
 use spin::Mutex;
 
 mod data;
+mod directory;
 mod node;
 mod quota;
 mod tree;

@@ -6,6 +6,7 @@
 
 use super::{
     data::Data,
+    directory::{Directory, Hashed},
     quota::{DIRECTORY_COST, ENTRY_COST, NODE_COST, Quota},
 };
 use crate::{
@@ -14,8 +15,9 @@ use crate::{
     heap,
     types::Nanoseconds,
 };
-use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
-use hashbrown::HashMap;
+use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use core::hash::BuildHasher;
+use hashbrown::{DefaultHashBuilder, HashMap};
 use spin::Mutex;
 
 /// A file, a directory or a symbolic link.
@@ -60,48 +62,6 @@ pub(super) struct Listed {
     pub(super) next: u64,
 }
 
-/// A directory's entries, by name and in the order of their making: a listing goes on by order, which is its cookie.
-struct Directory {
-    by_name: BTreeMap<Arc<str>, u64>,
-    by_order: BTreeMap<u64, (Arc<str>, Arc<Inode>)>,
-    next: u64,
-    parent: u64,
-    subdirectories: u64,
-}
-
-impl Directory {
-    fn new(parent: u64) -> Self {
-        Self { by_name: BTreeMap::new(), by_order: BTreeMap::new(), next: 0, parent, subdirectories: 0 }
-    }
-
-    fn get(&self, name: Name<'_>) -> Option<&Arc<Inode>> {
-        self.by_name.get(name.as_str()).and_then(|order| self.by_order.get(order)).map(|(_, inode)| inode)
-    }
-
-    /// Names `inode`; what had the name before comes back, and its place in a listing stays.
-    fn set(&mut self, name: Name<'_>, inode: Arc<Inode>) -> Option<Arc<Inode>> {
-        self.subdirectories += u64::from(inode.kind == Kind::Directory);
-        if let Some((_, named)) =
-            self.by_name.get(name.as_str()).and_then(|order| self.by_order.get_mut(order))
-        {
-            self.subdirectories -= u64::from(named.kind == Kind::Directory);
-            return Some(core::mem::replace(named, inode));
-        }
-        let name: Arc<str> = Arc::from(name.as_str());
-        self.by_name.insert(name.clone(), self.next);
-        self.by_order.insert(self.next, (name, inode));
-        self.next += 1;
-        None
-    }
-
-    fn remove(&mut self, name: Name<'_>) -> Option<Arc<Inode>> {
-        let order = self.by_name.remove(name.as_str())?;
-        let (_, inode) = self.by_order.remove(&order)?;
-        self.subdirectories -= u64::from(inode.kind == Kind::Directory);
-        Some(inode)
-    }
-}
-
 fn entry_cost(name: Name<'_>) -> u64 {
     ENTRY_COST + name.as_str().len() as u64
 }
@@ -110,6 +70,8 @@ fn entry_cost(name: Name<'_>) -> u64 {
 pub(super) struct Tree {
     directories: HashMap<u64, Directory>,
     next_inode: u64,
+    /// For names.
+    hasher: DefaultHashBuilder,
     quota: Arc<Quota>,
 }
 
@@ -119,7 +81,8 @@ impl Tree {
     /// # Errors
     /// [`Error::NoSpace`] when not even that fits.
     pub(super) fn new(quota: Arc<Quota>, now: Nanoseconds) -> Result<(Self, Arc<Inode>)> {
-        let mut tree = Self { directories: HashMap::new(), next_inode: 1, quota };
+        let (directories, hasher) = (HashMap::new(), DefaultHashBuilder::default());
+        let mut tree = Self { directories, next_inode: 1, hasher, quota };
         let root = tree.new_inode(Kind::Directory, "", Data::default(), now)?;
         tree.directories.insert(root.number, Directory::new(root.number));
         Ok((tree, root))
@@ -134,6 +97,10 @@ impl Tree {
         Ok(Arc::new(Inode { number, kind, target: target.into(), state: Mutex::new(state), quota }))
     }
 
+    fn hashed<'n>(&self, name: Name<'n>) -> Hashed<'n> {
+        Hashed { name, hash: self.hasher.hash_one(name) }
+    }
+
     /// A directory that has not been removed.
     fn directory(&self, number: u64) -> Result<&Directory> {
         self.directories.get(&number).ok_or(Error::NoEntry)
@@ -145,10 +112,14 @@ impl Tree {
 
     /// POSIX's count of links of a directory: its name, its `.`, and each `..` in it.
     pub(super) fn directory_links(&self, number: u64) -> u64 {
-        self.directories.get(&number).map_or(0, |directory| directory.subdirectories.saturating_add(2))
+        self.directories.get(&number).map_or(0, |directory| directory.subdirectories().saturating_add(2))
     }
 
     pub(super) fn lookup(&self, directory: u64, name: Name<'_>) -> Result<Arc<Inode>> {
+        self.find(directory, self.hashed(name))
+    }
+
+    fn find(&self, directory: u64, name: Hashed<'_>) -> Result<Arc<Inode>> {
         self.directory(directory)?.get(name).cloned().ok_or(Error::NoEntry)
     }
 
@@ -158,7 +129,7 @@ impl Tree {
         let mut found = None;
         for name in names.iter() {
             // What is no directory has no entries.
-            let inode = self.directories.get(&number)?.get(name)?;
+            let inode = self.directories.get(&number)?.get(self.hashed(name))?;
             number = inode.number;
             found = Some(inode);
         }
@@ -173,13 +144,11 @@ impl Tree {
         (kind, target, data): (Kind, &str, Data),
         now: Nanoseconds,
     ) -> Result<Arc<Inode>> {
-        if self.directory(directory.number)?.get(name).is_some() {
-            return Err(Error::Exists);
-        }
+        let name = self.vacant(directory, name)?;
         self.directories.try_reserve(1).map_err(|_| Error::NoMemory)?;
         heap::check()?;
         let inode = self.new_inode(kind, target, data, now)?;
-        self.link(directory, name, &inode, now)?;
+        self.name(directory, name, &inode, now)?;
         if kind == Kind::Directory {
             self.directories.insert(inode.number, Directory::new(directory.number));
         }
@@ -194,12 +163,30 @@ impl Tree {
         inode: &Arc<Inode>,
         now: Nanoseconds,
     ) -> Result<()> {
-        if self.directory(directory.number)?.get(name).is_some() {
-            return Err(Error::Exists);
-        }
+        let name = self.vacant(directory, name)?;
         heap::check()?;
-        self.quota.charge(entry_cost(name))?;
-        self.directory_mut(directory.number)?.set(name, inode.clone());
+        self.name(directory, name, inode, now)
+    }
+
+    /// A name that is not in the directory yet.
+    fn vacant<'n>(&self, directory: &Inode, name: Name<'n>) -> Result<Hashed<'n>> {
+        let name = self.hashed(name);
+        match self.directory(directory.number)?.get(name) {
+            Some(_) => Err(Error::Exists),
+            None => Ok(name),
+        }
+    }
+
+    /// Adds a name to those of `inode`.
+    fn name(
+        &mut self,
+        directory: &Inode,
+        name: Hashed<'_>,
+        inode: &Arc<Inode>,
+        now: Nanoseconds,
+    ) -> Result<()> {
+        self.quota.charge(entry_cost(name.name))?;
+        self.directory_mut(directory.number)?.insert(name, inode.clone());
         inode.count_link(1, now);
         directory.touch(now);
         Ok(())
@@ -213,7 +200,8 @@ impl Tree {
         directory_wanted: bool,
         now: Nanoseconds,
     ) -> Result<Arc<Inode>> {
-        let inode = self.lookup(directory.number, name)?;
+        let name = self.hashed(name);
+        let inode = self.find(directory.number, name)?;
         match (inode.kind == Kind::Directory, directory_wanted) {
             (true, false) => return Err(Error::IsDirectory),
             (false, true) => return Err(Error::NotDirectory),
@@ -221,7 +209,7 @@ impl Tree {
             (false, false) => {}
         }
         self.directory_mut(directory.number)?.remove(name);
-        self.quota.release(entry_cost(name));
+        self.quota.release(entry_cost(name.name));
         inode.count_link(-1, now);
         directory.touch(now);
         Ok(inode)
@@ -229,7 +217,7 @@ impl Tree {
 
     /// Drops the entries of a directory that has none.
     fn dissolve(&mut self, inode: &Inode) -> Result<()> {
-        if !self.directory(inode.number)?.by_name.is_empty() {
+        if !self.directory(inode.number)?.is_empty() {
             return Err(Error::NotEmpty);
         }
         self.directories.remove(&inode.number);
@@ -243,7 +231,8 @@ impl Tree {
         (new_directory, new_name): (&Inode, Name<'_>),
         now: Nanoseconds,
     ) -> Result<Option<Arc<Inode>>> {
-        let inode = self.lookup(directory.number, name)?;
+        let (name, new_name) = (self.hashed(name), self.hashed(new_name));
+        let inode = self.find(directory.number, name)?;
         let replaced = self.directory(new_directory.number)?.get(new_name).cloned();
         let is_directory = inode.kind == Kind::Directory;
         if is_directory && self.is_within(new_directory.number, inode.number) {
@@ -265,11 +254,15 @@ impl Tree {
                 (true, true) => self.dissolve(replaced)?,
                 (false, false) => {}
             },
-            None => self.quota.charge(entry_cost(new_name))?,
+            None => self.quota.charge(entry_cost(new_name.name))?,
         }
         self.directory_mut(directory.number)?.remove(name);
-        self.quota.release(entry_cost(name));
-        self.directory_mut(new_directory.number)?.set(new_name, inode.clone());
+        self.quota.release(entry_cost(name.name));
+        let directory_of_new = self.directory_mut(new_directory.number)?;
+        match &replaced {
+            Some(_) => directory_of_new.replace(new_name, inode.clone()),
+            None => directory_of_new.insert(new_name, inode.clone()),
+        }
         if is_directory {
             self.directory_mut(inode.number)?.parent = new_directory.number;
         }
@@ -300,12 +293,7 @@ impl Tree {
     pub(super) fn list(&self, number: u64, cookie: u64, entries: &mut Vec<Listed>) {
         let Some(directory) = self.directories.get(&number) else { return };
         let room = entries.capacity() - entries.len();
-        entries.extend(directory.by_order.range(cookie..).take(room).map(|(order, (name, inode))| Listed {
-            name: name.clone(),
-            inode: inode.number,
-            kind: inode.kind,
-            next: order + 1,
-        }));
+        entries.extend(directory.list(cookie).take(room));
     }
 }
 
