@@ -109,7 +109,7 @@ impl Tree {
                 Content::Directory => parent.create_directory(name)?,
                 Content::Link(target) => parent.create_symbolic_link(name, &target)?,
                 Content::File(bytes) => {
-                    let (_, file) = parent.create_file(name, Access { read: false, write: true })?;
+                    let file = parent.create_file(name, Access { read: false, write: true })?;
                     let mut rest = &bytes[..];
                     while !rest.is_empty() {
                         rest = &rest[file.append(rest)?.0..];

@@ -183,7 +183,7 @@ impl Directory {
         if place.slash {
             return Err(Error::IsDirectory);
         }
-        let (_, file) = place.directory.create_file(place.name_or(Error::IsDirectory)?, access)?;
+        let file = place.directory.create_file(place.name_or(Error::IsDirectory)?, access)?;
         Ok(OpenFile::new(file, access, self.permissions))
     }
 

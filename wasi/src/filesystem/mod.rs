@@ -212,7 +212,7 @@ pub trait Node: Send + Sync {
     }
 
     /// Makes an empty regular file and opens it. [`Error::Exists`] when there is anything of that name.
-    fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)>;
+    fn create_file(&self, name: Name<'_>, access: Access) -> Result<Arc<dyn File>>;
 
     /// Makes an empty directory. [`Error::Exists`] when there is anything of that name.
     fn create_directory(&self, name: Name<'_>) -> Result<()>;

@@ -41,7 +41,7 @@ impl Node for Counted {
         self.descents.fetch_add(1, Ordering::Relaxed);
         Some(found)
     }
-    fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {
+    fn create_file(&self, name: Name<'_>, access: Access) -> Result<Arc<dyn File>> {
         self.node.create_file(name, access)
     }
     fn create_directory(&self, name: Name<'_>) -> Result<()> {

@@ -119,11 +119,10 @@ impl Node for HostNode {
         }
     }
 
-    fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {
+    fn create_file(&self, name: Name<'_>, access: Access) -> Result<Arc<dyn File>> {
         let flags = flags(access) | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let fd = self.directory(|fd| fs::openat(fd, name.as_str(), flags, Mode::from_raw_mode(0o666)))?;
-        let fd = Arc::new(fd);
-        Ok((Arc::new(Self::new(fd.clone(), Kind::File)), Arc::new(HostFile::new(fd))))
+        Ok(Arc::new(HostFile::new(Arc::new(fd))))
     }
 
     fn create_directory(&self, name: Name<'_>) -> Result<()> {

@@ -110,14 +110,16 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{data::Data, quota::Quota, tree::Tree},
+        super::{Common, data::Data, quota::Quota, tree::Tree},
         *,
     };
+    use crate::testing::machine;
     use alloc::{format, string::String, vec::Vec};
 
     #[test]
     fn names_are_found_and_listed_whatever_their_hashes() {
-        let (mut tree, root) = Tree::new(Arc::new(Quota::new(u64::MAX)), 0).unwrap();
+        let common = Common { clock: machine().0.clock, device: 1, quota: Quota::new(u64::MAX) };
+        let (mut tree, root) = Tree::new(Arc::new(common)).unwrap();
         let names: [String; 12] = core::array::from_fn(|index| format!("name{index}"));
         for hashes in [1, 3, u64::MAX] {
             let mut directory = Directory::new(0);

@@ -11,6 +11,7 @@ use spin::Mutex;
 
 mod data;
 mod directory;
+mod file;
 mod node;
 mod quota;
 mod tree;
@@ -20,18 +21,24 @@ use node::MemoryNode;
 use quota::Quota;
 use tree::{Inode, Tree};
 
-/// What all nodes of one file system share.
-struct Shared {
+/// What all files of one file system share.
+struct Common {
     clock: Arc<dyn Clock>,
     device: u64,
-    tree: Mutex<Tree>,
+    quota: Quota,
 }
 
-impl Shared {
+impl Common {
     /// The wall clock's time; 0 on a machine that does not know the date.
     fn now(&self) -> Nanoseconds {
         self.clock.wall().unwrap_or(0)
     }
+}
+
+/// A file system. Its tree holds the files, which so cannot hold it.
+struct Shared {
+    common: Arc<Common>,
+    tree: Mutex<Tree>,
 }
 
 /// A file system in memory.
@@ -43,7 +50,6 @@ impl Shared {
 pub struct MemoryFileSystem {
     shared: Arc<Shared>,
     root: Arc<Inode>,
-    quota: Arc<Quota>,
 }
 
 impl MemoryFileSystem {
@@ -53,10 +59,9 @@ impl MemoryFileSystem {
     /// # Errors
     /// [`Error::NoSpace`] for a quota that has no room for the root (2 KiB).
     pub fn new(clock: Arc<dyn Clock>, quota: u64, device: u64) -> Result<Self> {
-        let quota = Arc::new(Quota::new(quota));
-        let now = clock.wall().unwrap_or(0);
-        let (tree, root) = Tree::new(quota.clone(), now)?;
-        Ok(Self { shared: Arc::new(Shared { clock, device, tree: Mutex::new(tree) }), root, quota })
+        let common = Arc::new(Common { clock, device, quota: Quota::new(quota) });
+        let (tree, root) = Tree::new(common.clone())?;
+        Ok(Self { shared: Arc::new(Shared { common, tree: Mutex::new(tree) }), root })
     }
 
     /// The root directory.
@@ -66,7 +71,7 @@ impl MemoryFileSystem {
 
     /// Bytes charged, and how many there may be.
     pub fn usage(&self) -> (u64, u64) {
-        (self.quota.used(), self.quota.limit())
+        (self.shared.common.quota.used(), self.shared.common.quota.limit())
     }
 
     /// Puts a file at `path` (relative to the root; missing directories are made), replacing a file that is there. The
@@ -85,7 +90,8 @@ impl MemoryFileSystem {
             Ok(()) | Err(Error::NoEntry) => {}
             Err(error) => return Err(error),
         }
-        Ok(directory.create(name, Kind::File, "", Data::new(Arc::new(content)))?)
+        let inode = directory.create(name, Kind::File, "", Data::new(Arc::new(content)))?;
+        Ok(directory.with(inode))
     }
 
     /// Makes the directory `path` and those above it, where they are missing.
@@ -169,7 +175,9 @@ impl MemoryFileSystem {
         for name in names() {
             let name = name?;
             directory = match directory.child(name) {
-                Err(Error::NoEntry) => directory.create(name, Kind::Directory, "", Data::default())?,
+                Err(Error::NoEntry) => {
+                    directory.with(directory.create(name, Kind::Directory, "", Data::default())?)
+                }
                 found => found?,
             };
         }

@@ -1,4 +1,4 @@
-//! The nodes of an in-memory file system, as [`Node`] and as [`File`].
+//! The nodes of an in-memory file system.
 
 use super::{
     Shared,
@@ -8,7 +8,6 @@ use super::{
 use crate::{
     Error, Result,
     filesystem::{Access, Entry, File, Kind, Name, Names, Node, SetTime, Stat},
-    types::Nanoseconds,
 };
 use alloc::{string::String, sync::Arc, vec::Vec};
 use core::{any::Any, ops::ControlFlow};
@@ -36,21 +35,14 @@ impl MemoryNode {
         }
     }
 
-    fn with(&self, inode: Arc<Inode>) -> Arc<Self> {
+    pub(super) fn with(&self, inode: Arc<Inode>) -> Arc<Self> {
         Arc::new(Self { shared: self.shared.clone(), inode })
     }
 
-    pub(super) fn create(
-        &self,
-        name: Name<'_>,
-        kind: Kind,
-        target: &str,
-        data: Data,
-    ) -> Result<Arc<MemoryNode>> {
+    pub(super) fn create(&self, name: Name<'_>, kind: Kind, target: &str, data: Data) -> Result<Arc<Inode>> {
         self.require_directory()?;
-        let now = self.shared.now();
-        let inode = self.shared.tree.lock().create(&self.inode, name, (kind, target, data), now)?;
-        Ok(self.with(inode))
+        let now = self.shared.common.now();
+        self.shared.tree.lock().create(&self.inode, name, (kind, target, data), now)
     }
 
     pub(super) fn child(&self, name: Name<'_>) -> Result<Arc<Self>> {
@@ -60,65 +52,18 @@ impl MemoryNode {
     }
 
     /// What `names` lead to, if it is of such a kind.
-    fn below(&self, names: Names<'_>, kind: Kind) -> Option<Arc<Self>> {
+    fn below(&self, names: Names<'_>, kind: Kind) -> Option<Arc<Inode>> {
         let inode = self.shared.tree.lock().descend(self.inode.number, names)?;
-        (inode.kind == kind).then(|| self.with(inode))
+        (inode.kind == kind).then_some(inode)
     }
 
     fn remove(&self, name: Name<'_>, directory_wanted: bool) -> Result<()> {
         self.require_directory()?;
-        let now = self.shared.now();
+        let now = self.shared.common.now();
         let removed = self.shared.tree.lock().remove(&self.inode, name, directory_wanted, now)?;
         // A large file is freed here, without the lock.
         drop(removed);
         Ok(())
-    }
-
-    /// Changes a file's bytes, and its times with them.
-    fn change<T>(&self, change: impl FnOnce(&mut Data) -> Result<T>) -> Result<T> {
-        let now = self.shared.now();
-        let mut state = self.inode.state.lock();
-        let result = change(&mut state.data)?;
-        state.modified = now;
-        state.changed = now;
-        Ok(result)
-    }
-
-    fn stat_inode(&self) -> Stat {
-        let directory_links = match self.inode.kind {
-            Kind::Directory => Some(self.shared.tree.lock().directory_links(self.inode.number)),
-            _ => None,
-        };
-        let state = self.inode.state.lock();
-        Stat {
-            device: self.shared.device,
-            inode: self.inode.number,
-            kind: self.inode.kind,
-            links: directory_links.unwrap_or(state.links),
-            size: match self.inode.kind {
-                Kind::SymbolicLink => self.inode.target.len() as u64,
-                _ => state.data.size(),
-            },
-            accessed: state.accessed,
-            modified: state.modified,
-            changed: state.changed,
-        }
-    }
-
-    fn set_inode_times(&self, accessed: SetTime, modified: SetTime) {
-        let now = self.shared.now();
-        let mut state = self.inode.state.lock();
-        set(&mut state.accessed, accessed, now);
-        set(&mut state.modified, modified, now);
-        state.changed = now;
-    }
-}
-
-fn set(time: &mut Nanoseconds, to: SetTime, now: Nanoseconds) {
-    match to {
-        SetTime::Keep => {}
-        SetTime::Now => *time = now,
-        SetTime::To(to) => *time = to,
     }
 }
 
@@ -132,19 +77,22 @@ impl Node for MemoryNode {
     }
 
     fn stat(&self) -> Result<Stat> {
-        Ok(self.stat_inode())
+        let mut stat = self.inode.stat()?;
+        if self.inode.kind == Kind::Directory {
+            stat.links = self.shared.tree.lock().directory_links(self.inode.number);
+        }
+        Ok(stat)
     }
 
     fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        self.set_inode_times(accessed, modified);
-        Ok(())
+        self.inode.set_times(accessed, modified)
     }
 
     fn open(&self, _access: Access) -> Result<Arc<dyn File>> {
         match self.inode.kind {
             Kind::Directory => Err(Error::IsDirectory),
             Kind::SymbolicLink => Err(Error::Loop),
-            _ => Ok(Arc::new(self.clone())),
+            _ => Ok(self.inode.clone()),
         }
     }
 
@@ -153,16 +101,15 @@ impl Node for MemoryNode {
     }
 
     fn descend(&self, names: Names<'_>) -> Option<Arc<dyn Node>> {
-        Some(self.below(names, Kind::Directory)?)
+        Some(self.with(self.below(names, Kind::Directory)?))
     }
 
     fn open_below(&self, names: Names<'_>, _access: Access) -> Option<Arc<dyn File>> {
         Some(self.below(names, Kind::File)?)
     }
 
-    fn create_file(&self, name: Name<'_>, _access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {
-        let node = self.create(name, Kind::File, "", Data::default())?;
-        Ok((node.clone(), node))
+    fn create_file(&self, name: Name<'_>, _access: Access) -> Result<Arc<dyn File>> {
+        Ok(self.create(name, Kind::File, "", Data::default())?)
     }
 
     fn create_directory(&self, name: Name<'_>) -> Result<()> {
@@ -179,7 +126,7 @@ impl Node for MemoryNode {
         if node.inode.kind == Kind::Directory {
             return Err(Error::NotPermitted);
         }
-        let now = self.shared.now();
+        let now = self.shared.common.now();
         let mut tree = self.shared.tree.lock();
         // The last name may have gone since the node was found.
         if node.inode.state.lock().links == 0 {
@@ -200,7 +147,7 @@ impl Node for MemoryNode {
         self.require_directory()?;
         let new_directory = self.kin(new_directory)?;
         new_directory.require_directory()?;
-        let now = self.shared.now();
+        let now = self.shared.common.now();
         let (old, new) = ((&*self.inode, name), (&*new_directory.inode, new_name));
         let replaced = self.shared.tree.lock().rename(old, new, now)?;
         drop(replaced);
@@ -240,53 +187,6 @@ impl Node for MemoryNode {
     }
 
     fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-}
-
-impl File for MemoryNode {
-    fn stat(&self) -> Result<Stat> {
-        Ok(self.stat_inode())
-    }
-
-    fn set_times(&self, accessed: SetTime, modified: SetTime) -> Result<()> {
-        self.set_inode_times(accessed, modified);
-        Ok(())
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
-        let (count, stale) = {
-            let state = self.inode.state.lock();
-            (state.data.read_at(buffer, offset), state.accessed <= state.modified)
-        };
-        // As Linux with `relatime`: the first read after a write counts.
-        if stale {
-            let now = self.shared.now();
-            self.inode.state.lock().accessed = now;
-        }
-        Ok(count)
-    }
-
-    fn write_at(&self, buffer: &[u8], offset: u64) -> Result<usize> {
-        self.change(|data| data.write_at(&self.inode.quota, buffer, offset))
-    }
-
-    fn append(&self, buffer: &[u8]) -> Result<(usize, u64)> {
-        self.change(|data| {
-            let count = data.write_at(&self.inode.quota, buffer, data.size())?;
-            Ok((count, data.size()))
-        })
-    }
-
-    fn set_size(&self, size: u64) -> Result<()> {
-        self.change(|data| data.set_size(&self.inode.quota, size))
-    }
-
-    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
-        self.change(|data| data.allocate(&self.inode.quota, offset, len))
-    }
-
-    fn sync(&self, _data_only: bool) -> Result<()> {
         Ok(())
     }
 }

@@ -5,9 +5,10 @@
 //! state. They are taken in this order: tree, node, quota; nothing is called that is not in this module while one is held.
 
 use super::{
+    Common,
     data::Data,
     directory::{Directory, Hashed},
-    quota::{DIRECTORY_COST, ENTRY_COST, NODE_COST, Quota},
+    quota::{DIRECTORY_COST, ENTRY_COST, NODE_COST},
 };
 use crate::{
     Error, Result,
@@ -27,7 +28,7 @@ pub(super) struct Inode {
     /// A symbolic link's text.
     pub(super) target: Box<str>,
     pub(super) state: Mutex<State>,
-    pub(super) quota: Arc<Quota>,
+    pub(super) common: Arc<Common>,
 }
 
 /// What changes about a node.
@@ -50,7 +51,7 @@ impl Inode {
 impl Drop for Inode {
     fn drop(&mut self) {
         let stored = self.state.get_mut().data.stored();
-        self.quota.release(Self::cost(self.kind, &self.target).saturating_add(stored));
+        self.common.quota.release(Self::cost(self.kind, &self.target).saturating_add(stored));
     }
 }
 
@@ -72,7 +73,7 @@ pub(super) struct Tree {
     next_inode: u64,
     /// For names.
     hasher: DefaultHashBuilder,
-    quota: Arc<Quota>,
+    common: Arc<Common>,
 }
 
 impl Tree {
@@ -80,21 +81,22 @@ impl Tree {
     ///
     /// # Errors
     /// [`Error::NoSpace`] when not even that fits.
-    pub(super) fn new(quota: Arc<Quota>, now: Nanoseconds) -> Result<(Self, Arc<Inode>)> {
+    pub(super) fn new(common: Arc<Common>) -> Result<(Self, Arc<Inode>)> {
+        let now = common.now();
         let (directories, hasher) = (HashMap::new(), DefaultHashBuilder::default());
-        let mut tree = Self { directories, next_inode: 1, hasher, quota };
+        let mut tree = Self { directories, next_inode: 1, hasher, common };
         let root = tree.new_inode(Kind::Directory, "", Data::default(), now)?;
         tree.directories.insert(root.number, Directory::new(root.number));
         Ok((tree, root))
     }
 
     fn new_inode(&mut self, kind: Kind, target: &str, data: Data, now: Nanoseconds) -> Result<Arc<Inode>> {
-        self.quota.charge(Inode::cost(kind, target))?;
+        self.common.quota.charge(Inode::cost(kind, target))?;
         let number = self.next_inode;
         self.next_inode += 1;
         let state = State { accessed: now, modified: now, changed: now, links: 0, data };
-        let quota = self.quota.clone();
-        Ok(Arc::new(Inode { number, kind, target: target.into(), state: Mutex::new(state), quota }))
+        let common = self.common.clone();
+        Ok(Arc::new(Inode { number, kind, target: target.into(), state: Mutex::new(state), common }))
     }
 
     fn hashed<'n>(&self, name: Name<'n>) -> Hashed<'n> {
@@ -185,7 +187,7 @@ impl Tree {
         inode: &Arc<Inode>,
         now: Nanoseconds,
     ) -> Result<()> {
-        self.quota.charge(entry_cost(name.name))?;
+        self.common.quota.charge(entry_cost(name.name))?;
         self.directory_mut(directory.number)?.insert(name, inode.clone());
         inode.count_link(1, now);
         directory.touch(now);
@@ -209,7 +211,7 @@ impl Tree {
             (false, false) => {}
         }
         self.directory_mut(directory.number)?.remove(name);
-        self.quota.release(entry_cost(name.name));
+        self.common.quota.release(entry_cost(name.name));
         inode.count_link(-1, now);
         directory.touch(now);
         Ok(inode)
@@ -254,10 +256,10 @@ impl Tree {
                 (true, true) => self.dissolve(replaced)?,
                 (false, false) => {}
             },
-            None => self.quota.charge(entry_cost(new_name.name))?,
+            None => self.common.quota.charge(entry_cost(new_name.name))?,
         }
         self.directory_mut(directory.number)?.remove(name);
-        self.quota.release(entry_cost(name.name));
+        self.common.quota.release(entry_cost(name.name));
         let directory_of_new = self.directory_mut(new_directory.number)?;
         match &replaced {
             Some(_) => directory_of_new.replace(new_name, inode.clone()),

@@ -141,7 +141,7 @@ impl Node for P9Node {
         Ok(Arc::new(Self::new(fid, qid)))
     }
 
-    fn create_file(&self, name: Name<'_>, access: Access) -> Result<(Arc<dyn Node>, Arc<dyn File>)> {
+    fn create_file(&self, name: Name<'_>, access: Access) -> Result<Arc<dyn File>> {
         let directory = self.as_directory()?;
         let file = directory.duplicate()?;
         let qid = file.create(name, open_flags(access))?;
@@ -150,9 +150,7 @@ impl Node for P9Node {
             // Somebody on the server's side has already put something else there.
             return Err(Error::NoEntry);
         }
-        let node = Self::new(fid, qid);
-        let file = P9File::new(node.fid.clone(), file, qid, access);
-        Ok((Arc::new(node), Arc::new(file)))
+        Ok(Arc::new(P9File::new(Arc::new(fid), file, qid, access)))
     }
 
     fn create_directory(&self, name: Name<'_>) -> Result<()> {

@@ -69,7 +69,7 @@ fn list(node: &dyn Node, at_once: usize) -> BTreeMap<String, u64> {
 #[test]
 fn what_is_written_is_on_the_host_at_once() {
     let shared = Shared::new();
-    let (_, file) = shared.root.create_file(name("file"), WRITE).unwrap();
+    let file = shared.root.create_file(name("file"), WRITE).unwrap();
     assert_eq!(fs::read(shared.path("file")).unwrap(), b"");
     file.write_at(b"hello", 0).unwrap();
     assert_eq!(fs::read(shared.path("file")).unwrap(), b"hello");
@@ -124,7 +124,7 @@ fn what_the_host_does_is_seen_at_once() {
 #[test]
 fn a_file_is_never_mistaken_for_another() {
     let shared = Shared::new();
-    let file = shared.root.create_file(name("file"), BOTH).unwrap().1;
+    let file = shared.root.create_file(name("file"), BOTH).unwrap();
     file.write_at(b"the first", 0).unwrap();
     fs::rename(shared.path("file"), shared.path("away")).unwrap();
     fs::write(shared.path("file"), "another").unwrap();
@@ -143,7 +143,7 @@ fn a_file_is_never_mistaken_for_another() {
 fn appending_is_atomic_with_the_hosts_programs() {
     use std::io::Write;
     let shared = Shared::new();
-    let file = shared.root.create_file(name("log"), WRITE).unwrap().1;
+    let file = shared.root.create_file(name("log"), WRITE).unwrap();
     let mut host = fs::File::options().append(true).open(shared.path("log")).unwrap();
     let writer = std::thread::spawn(move || (0..2000).for_each(|_| host.write_all(b"host.\n").unwrap()));
     (0..500).for_each(|_| assert_eq!(file.append(b"guest\n").unwrap().0, 6));

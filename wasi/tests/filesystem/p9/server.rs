@@ -287,9 +287,9 @@ impl Server {
                 let name = body.name();
                 let (flags, mode, group) = (body.u32(), body.u32(), body.u32());
                 assert_eq!((flags & 0o300, mode, group), (0o300, 0o644, u32::MAX));
-                let (node, file) = self.handles[&fid].node.create_file(name, access(flags))?;
                 let handle = self.handles.get_mut(&fid).unwrap();
-                (handle.node, handle.file) = (node, Some(file));
+                handle.file = Some(handle.node.create_file(name, access(flags))?);
+                handle.node = handle.node.lookup(name)?;
                 self.opened(fid, flags)?
             }
             // Tread
