@@ -24,8 +24,8 @@ pub fn write<W: Write>(
 ) -> Result<W, Error> {
     let mut archive = Archive(Builder::new(out));
     let memory = |cause| Error::System { action: "make the initrd", cause };
-    let json = manifest.encode().map_err(|error| memory(io::Error::other(error)))?;
-    archive.file(MANIFEST_PATH.as_ref(), &json).map_err(memory)?;
+    let encoded = manifest.encode().map_err(|error| memory(io::Error::other(error)))?;
+    archive.file(MANIFEST_PATH.as_ref(), &encoded).map_err(memory)?;
     if let Some(program) = program {
         archive.file(PROGRAM_PATH.as_ref(), program).map_err(memory)?;
     }
@@ -122,8 +122,8 @@ mod tests {
 
         let bytes = write(Vec::new(), &manifest, Some(b"\0asm"), &[dir.path().into()]).unwrap();
         let mut entries = contents(&bytes);
-        let (_, json) = entries.remove(MANIFEST_PATH).unwrap();
-        assert_eq!(Manifest::decode(&json).unwrap(), manifest);
+        let (_, encoded) = entries.remove(MANIFEST_PATH).unwrap();
+        assert_eq!(Manifest::decode(&encoded).unwrap(), manifest);
         assert_eq!(entries.remove(PROGRAM_PATH), Some((EntryType::Regular, b"\0asm".to_vec())));
         let expected = [
             ("root/0", EntryType::Directory, &b""[..]),

@@ -1,6 +1,6 @@
 //! What `sisal` tells the kernel to run, and what the kernel answers: everything that the two must agree on.
 //!
-//! The kernel's initrd is a tar archive with [`MANIFEST_PATH`] (a [`Manifest`] as JSON), [`PROGRAM_PATH`] (the
+//! The kernel's initrd is a tar archive with [`MANIFEST_PATH`] (a [`Manifest`]), [`PROGRAM_PATH`] (the
 //! program's module, unless it is to be [downloaded](Download)) and, for each [`Source::Initrd`], the files under [`root_path`]. The running program's
 //! standard streams and the kernel's [`Status`] lines travel over the virtio-serial ports named in [`port`].
 //!
@@ -22,7 +22,7 @@ pub use status::{ParseStatusError, Status};
 use alloc::{format, string::String};
 
 /// Where the archive holds the [`Manifest`].
-pub const MANIFEST_PATH: &str = "sisal/manifest.json";
+pub const MANIFEST_PATH: &str = "sisal/manifest";
 
 /// Where the archive holds the program, a WebAssembly binary.
 pub const PROGRAM_PATH: &str = "sisal/program.wasm";

@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// Version of this crate's formats (manifest, archive and status lines). It rises with every change that a kernel
 /// or a tool built before the change would misread.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 
 /// What to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// [`FORMAT_VERSION`] of the writer.
     version: u32,
@@ -35,7 +34,6 @@ pub struct Manifest {
 
 /// What a program is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Kind {
     /// A command, which runs once.
     #[default]
@@ -46,7 +44,6 @@ pub enum Kind {
 
 /// Which of a program's standard streams are terminals: what `isatty` answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Terminals {
     /// Standard input.
     pub stdin: bool,
@@ -58,7 +55,6 @@ pub struct Terminals {
 
 /// A directory that the program is given (a preopen).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Mount {
     /// The directory's name in the program.
     pub guest: String,
@@ -70,7 +66,6 @@ pub struct Mount {
 
 /// Where the files of a [`Mount`] are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Source {
     /// In memory, empty at the start.
     Empty,
@@ -88,7 +83,6 @@ pub enum Source {
 
 /// A program that is somewhere else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Download {
     /// Where: an address of `http` or `https`.
     pub url: String,
@@ -98,7 +92,6 @@ pub struct Download {
 
 /// A program's network, on the machine's one virtio network device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Network {
     /// Where the machine's address comes from.
     pub address: Address,
@@ -112,7 +105,6 @@ pub struct Network {
 
 /// Where a machine's address comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Address {
     /// From the network, by DHCP.
     Dhcp,
@@ -131,7 +123,6 @@ pub enum Address {
 
 /// What a program may use at most. `None` is no limit but the machine's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of linear memory.
     pub memory: Option<u64>,
@@ -148,7 +139,7 @@ pub enum Error {
         found: u32,
     },
     /// It is not a manifest.
-    Json(serde_json::Error),
+    Malformed(postcard::Error),
 }
 
 impl Manifest {
@@ -167,31 +158,27 @@ impl Manifest {
         }
     }
 
-    /// The manifest as the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH).
+    /// The manifest as the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH), in the format of `postcard`.
     ///
     /// # Errors
     ///
     /// Only if memory for it cannot be had.
     pub fn encode(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(self).map_err(Error::Json)
+        postcard::to_allocvec(self).map_err(Error::Malformed)
     }
 
     /// Reads the contents of [`MANIFEST_PATH`](crate::MANIFEST_PATH).
     ///
     /// # Errors
     ///
-    /// [`Error::Version`] if another version of the format wrote it, else [`Error::Json`] if it is not a manifest.
+    /// [`Error::Version`] if another version of the format wrote it, else [`Error::Malformed`] if it is not a manifest.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        /// The part that every version has, read first: the rest of another version need not make sense.
-        #[derive(Deserialize)]
-        struct Header {
-            version: u32,
-        }
-        let Header { version } = serde_json::from_slice(bytes).map_err(Error::Json)?;
+        // What every version begins with: the rest of another version need not make sense.
+        let version = postcard::from_bytes(bytes).map_err(Error::Malformed)?;
         if version != FORMAT_VERSION {
             return Err(Error::Version { found: version });
         }
-        serde_json::from_slice(bytes).map_err(Error::Json)
+        postcard::from_bytes(bytes).map_err(Error::Malformed)
     }
 }
 
@@ -203,7 +190,7 @@ impl fmt::Display for Error {
                 "the manifest has format version {found}, and this kernel reads version {FORMAT_VERSION}: \
                  make the image again with the `sisal` that built this kernel"
             ),
-            Self::Json(error) => write!(f, "the manifest is malformed: {error}"),
+            Self::Malformed(error) => write!(f, "the manifest is malformed: {error}"),
         }
     }
 }
@@ -212,14 +199,14 @@ impl core::error::Error for Error {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Version { .. } => None,
-            Self::Json(error) => Some(error),
+            Self::Malformed(error) => Some(error),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::{format, string::ToString, vec};
+    use alloc::{string::ToString, vec};
 
     use super::*;
 
@@ -265,7 +252,7 @@ mod tests {
 
     #[test]
     fn another_version_is_named_whatever_else_it_says() {
-        let error = Manifest::decode(br#"{"version":99,"programs":[]}"#).unwrap_err();
+        let error = Manifest::decode(&[99, 255]).unwrap_err();
         assert!(matches!(error, Error::Version { found: 99 }));
         assert!(error.to_string().contains("version 99"), "{error}");
     }
@@ -274,9 +261,10 @@ mod tests {
     fn what_is_no_manifest_is_refused() {
         let mut cut = full().encode().unwrap();
         cut.pop();
-        let header_alone = format!("{{\"version\":{FORMAT_VERSION}}}");
-        for bytes in [&cut[..], b"", b"{}", b"\xff", header_alone.as_bytes()] {
-            assert!(matches!(Manifest::decode(bytes), Err(Error::Json(_))), "{bytes:?}");
+        let version_alone = [FORMAT_VERSION as u8];
+        let no_kind = [FORMAT_VERSION as u8, 2];
+        for bytes in [&cut[..], b"", b"\xff", &version_alone, &no_kind] {
+            assert!(matches!(Manifest::decode(bytes), Err(Error::Malformed(_))), "{bytes:?}");
         }
     }
 }
