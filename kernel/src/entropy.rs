@@ -4,7 +4,7 @@
 //! when the first bytes are asked for, and again every [`RESEED`] bytes. With no source there are no bytes: never
 //! predictable ones.
 
-use crate::virtio::rng::Rng;
+use crate::virtio::{Device, rng::Rng};
 use alloc::{sync::Arc, vec::Vec};
 use core::{
     arch::x86_64::{__cpuid, __cpuid_count, _rdrand64_step, _rdseed64_step},
@@ -29,7 +29,8 @@ struct State {
 
 impl MachineEntropy {
     /// With these devices and what the processor has.
-    pub fn new(devices: Vec<Rng>) -> Arc<Self> {
+    pub fn new(devices: Vec<Device>) -> Arc<Self> {
+        let devices = devices.into_iter().map(Rng::new).collect();
         Arc::new(Self(Mutex::new(State { devices, generator: Generator::new(RESEED) })))
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     arch,
     entropy::MachineEntropy,
     executor, memory, power, time, timings,
-    virtio::{Devices, net::Net, p9::P9, rng::Rng},
+    virtio::{Devices, net::Net, p9::P9},
 };
 use alloc::{
     format,
@@ -120,7 +120,7 @@ async fn program(
     let engine = engine();
     let machine = ManuallyDrop::new(Machine {
         clock: clock.clone(),
-        entropy: MachineEntropy::new(start(devices, DeviceType::EntropySource, Rng::new)),
+        entropy: MachineEntropy::new(devices.take(DeviceType::EntropySource)),
         memories: Some(Arc::new(linear_memory::Arena)),
     });
     let network = match &manifest.network {
