@@ -198,12 +198,13 @@ async fn program(
             command = listeners.into_iter().fold(command, Command::listener);
         }
     }
-    let run = program.start(&machine, command).map_err(Error::Start)?;
-    let outcome = executor::spawn(async {
-        timings::reached("program started");
-        run.await
-    });
-    let outcome = outcome.await;
+    let mut run = program.start(&machine, command).map_err(Error::Start)?;
+    // Whoever it is connected to is to hear of its end, and what a component could not write leaves when it is freed.
+    if network.is_none() && !program.is_component() {
+        run = run.leaving_all();
+    }
+    timings::reached("program started");
+    let outcome = run.await;
     timings::reached("program ended");
     if let Some((_, access, _)) = &network {
         network::finish(access.network(), &machine).await;

@@ -22,6 +22,7 @@ use alloc::{
 use core::{
     fmt,
     future::Future,
+    mem,
     pin::Pin,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -138,12 +139,17 @@ pub(crate) enum Ran {
 pub(crate) trait Running: Future<Output = Outcome> + Send + Unpin {
     /// Fuel that it has used so far.
     fn fuel_used(&self) -> u64;
+
+    /// From now on, its end frees nothing.
+    fn leave_all(&mut self);
 }
 
 /// A guest that runs: poll it to its [`Outcome`]. It starts when it is first polled.
 pub(crate) struct Guest<S: 'static, W> {
     /// Gone when the guest has ended: its memory, its descriptors and its ends of pipes are free at once.
     live: Option<Box<Live<S, W>>>,
+    /// Not even then: the machine ends with it.
+    leaves_all: bool,
     fuel_used: u64,
 }
 
@@ -185,13 +191,17 @@ impl<S: Send + 'static, W: Work<S>> Guest<S, W> {
         let deadline = Deadline { limit: limits.time, at: None, timer, armed: None };
         let fuel_limit = limits.fuel;
         let live = Live { work, needed: 0, store, clock, deadline, fuel_limit, slices, owed: 0 };
-        Self { live: Some(Box::new(live)), fuel_used: 0 }
+        Self { live: Some(Box::new(live)), leaves_all: false, fuel_used: 0 }
     }
 }
 
 impl<S: Send + 'static, W: Work<S>> Running for Guest<S, W> {
     fn fuel_used(&self) -> u64 {
         self.fuel_used
+    }
+
+    fn leave_all(&mut self) {
+        self.leaves_all = true;
     }
 }
 
@@ -206,7 +216,10 @@ impl<S: Send + 'static, W: Work<S>> Future for Guest<S, W> {
         let Some(live) = &mut this.live else { return Poll::Pending };
         let polled = live.poll(task, &mut this.fuel_used);
         if polled.is_ready() {
-            this.live = None;
+            let live = this.live.take();
+            if this.leaves_all {
+                mem::forget(live);
+            }
         }
         polled
     }

@@ -28,6 +28,14 @@ impl Run {
         Self { guest, _program: program.clone() }
     }
 
+    /// The same run, which frees nothing of what the program had when it ends: for a machine that ends with it. Descriptors
+    /// are not closed, whoever is at the other end of a pipe or a connection is not told, and what a component has written
+    /// without having it flushed may be lost.
+    pub fn leaving_all(mut self) -> Self {
+        self.guest.leave_all();
+        self
+    }
+
     /// The fuel that it has used so far: about one for each instruction, and the same each time for the same
     /// program, input and machine.
     pub fn fuel_used(&self) -> u64 {

@@ -372,6 +372,21 @@ fn writing_to_nobody_fails_and_reading_from_nobody_ends() {
 }
 
 #[test]
+fn the_end_frees_all_unless_it_is_to_be_left() {
+    let (machine, clock) = machine();
+    let program = program(&command(""));
+    for (leaving, left) in [(false, 1), (true, 2)] {
+        let stdout = Arc::new(BytesOutput::new(None));
+        let mut guest = program.start(&machine, Command::new("test").stdout(stdout.clone())).unwrap();
+        if leaving {
+            guest = guest.leaving_all();
+        }
+        assert_eq!(run(&clock, guest), Outcome::Exited(0));
+        assert_eq!(Arc::strong_count(&stdout), left);
+    }
+}
+
+#[test]
 fn many_runs_of_one_program_at_once_do_not_touch_each_other() {
     let (machine, clock) = machine();
     let program = program(&command(COPY));
