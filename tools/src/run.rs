@@ -1,7 +1,6 @@
 //! `sisal run`.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use manifest::{Kind, Source, Status, Terminals};
 use crate::accel;
 use crate::archive;
 use crate::error::Error;
-use crate::kernel::kernel;
+use crate::kernel;
 use crate::machine::{self, Settings};
 use crate::network::UserNetwork;
 use crate::options::{Run, Serve};
@@ -79,7 +78,7 @@ fn start(options: &Run, kind: Kind) -> Result<ExitCode, Error> {
         kind: machine.machine,
         accel,
         ram: machine.ram,
-        kernel: in_memory(&kernel(machine.kernel.as_deref())?)?,
+        kernel: kernel::open(machine.kernel.as_deref())?,
         initrd,
         shares,
         network,
@@ -91,12 +90,6 @@ fn start(options: &Run, kind: Kind) -> Result<ExitCode, Error> {
     };
     let name = manifest.args.first().map_or("program", String::as_str);
     Ok(report(name, machine::run(settings)?))
-}
-
-fn in_memory(contents: &[u8]) -> Result<File, Error> {
-    let mut file = machine::memory_file()?;
-    file.write_all(contents).map_err(|cause| Error::System { action: "write a file in memory", cause })?;
-    Ok(file)
 }
 
 /// Says what is to be said of the program's end, and gives its exit code.
