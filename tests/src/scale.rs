@@ -69,7 +69,7 @@ const PRELUDE: &str = r#"
 "#;
 
 /// The bodies of `_start`, by the name of the guest.
-const BODIES: [(&str, &str); 32] = [
+const BODIES: [(&str, &str); 34] = [
     // Those that end.
     ("nothing", ""),
     ("hello", "(i32.store (i32.const 32) (i32.const 0x0a216948)) (call $write (i32.const 32) (i32.const 4))"),
@@ -240,6 +240,32 @@ const BODIES: [(&str, &str); 32] = [
         (loop $again
             (call $succeed (call $fd_allocate (local.get $fd) (i64.const 0) (i64.const 0x1000000)))
             (call $succeed (call $set_size (local.get $fd) (i64.const 0)))
+            (br $again))",
+    ),
+    (
+        // One instruction for all elements, which nothing can cut up.
+        "tables",
+        "(call $require (i32.ne (i32.const -1) (table.grow $table (ref.null func) (i32.const 999000))))
+        (loop $again (table.fill $table (i32.const 0) (ref.null func) (i32.const 999000)) (br $again))",
+    ),
+    (
+        // Computes until it has much fuel for a turn, and then makes calls that take long and cost next to none: of a path of
+        // 2,048 components, the last of which is not there.
+        "calls",
+        "(local $n i32)
+        (memory.fill (i32.const 65536) (i32.const 46) (i32.const 4096))
+        (loop $slash
+            (i32.store8 (i32.add (i32.const 65537) (local.get $n)) (i32.const 47))
+            (br_if $slash (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 2))) (i32.const 4096))))
+        (i32.store8 (i32.const 69631) (i32.const 120))
+        (loop $again
+            (local.set $n (i32.const 50000))
+            (loop $count (br_if $count (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+            (local.set $n (i32.const 100))
+            (loop $call
+                (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 65536) (i32.const 4096) (i32.const 0)
+                    (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 24)))
+                (br_if $call (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
             (br $again))",
     ),
 ];

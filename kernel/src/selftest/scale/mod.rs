@@ -8,7 +8,7 @@ mod crowd;
 mod runs;
 mod turns;
 
-use super::{guests, machine};
+use super::{guests, machine, patiently};
 use crate::{executor, memory};
 use core::future::{Future, poll_fn};
 use core::task::Poll;
@@ -49,6 +49,11 @@ fn sleep(time: Duration) -> impl Future<Output = ()> {
         timer.set(deadline, task.waker().clone());
         Poll::Pending
     })
+}
+
+/// Runs the guest `name` to its end, and the others meanwhile.
+fn finish<T>(name: &str, guest: impl Future<Output = T>) -> T {
+    executor::block_on(patiently(name, guest))
 }
 
 /// All that guests take of the machine.

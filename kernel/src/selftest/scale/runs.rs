@@ -1,6 +1,6 @@
 //! Ten thousand runs in one boot, a third of them killed, by each kind of trap and limit and by being dropped.
 
-use super::{Random, command, compile, median, now, program, sleep, taken};
+use super::{Random, command, compile, finish, median, now, program, sleep, taken};
 use crate::executor::yield_now;
 use crate::selftest::{guests, selftest};
 use crate::{executor, logger};
@@ -59,8 +59,10 @@ impl Way {
             });
             return;
         }
-        let ended = executor::block_on(task);
-        assert!(self.end.is(&ended), "{}: {ended:?}", self.name);
+        let ended = finish(self.name, task);
+        // Its output may be large.
+        let outcome = ended.as_ref().map(|output| &output.outcome);
+        assert!(self.end.is(&ended), "{} with {:?}: {outcome:?}", self.name, self.limits);
     }
 }
 
