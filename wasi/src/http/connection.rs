@@ -20,8 +20,10 @@ pub struct Transport {
     pub output: Arc<dyn OutputStream>,
 }
 
-/// What is read at once.
+/// What is read at once, at most.
 const READ: usize = 8 << 10;
+/// What is read at first: most heads are shorter, and a buffer is to be cleared.
+const READ_FIRST: usize = 1 << 10;
 
 /// A connection with its buffers. They are there only while something is in them: one that is idle has none.
 pub(super) struct Connection {
@@ -30,6 +32,8 @@ pub(super) struct Connection {
     /// Where in `received` that begins which is not yet understood, and where it ends.
     start: usize,
     end: usize,
+    /// What is read at once for now: more where there was more than that.
+    read: usize,
     unsent: Vec<u8>,
     /// How much of `unsent` has left.
     sent: usize,
@@ -37,7 +41,15 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(transport: Transport) -> Self {
-        Self { transport, received: Vec::new(), start: 0, end: 0, unsent: Vec::new(), sent: 0 }
+        Self {
+            transport,
+            received: Vec::new(),
+            start: 0,
+            end: 0,
+            read: READ_FIRST,
+            unsent: Vec::new(),
+            sent: 0,
+        }
     }
 
     /// What was received and not yet [consumed](Self::consume).
@@ -57,6 +69,7 @@ impl Connection {
     pub(super) fn rest(&mut self) {
         if self.start == self.end {
             self.received = Vec::new();
+            self.read = READ_FIRST;
         }
         if self.unsent.is_empty() {
             self.unsent = Vec::new();
@@ -72,6 +85,9 @@ impl Connection {
         }
         let room = self.received.get_mut(self.end..).unwrap_or_default();
         let count = ready!(self.transport.input.poll_read(task, room))?.min(room.len());
+        if count == room.len() {
+            self.read = self.read.saturating_mul(2).min(READ);
+        }
         self.end = self.end.saturating_add(count);
         Poll::Ready(Ok(count))
     }
@@ -82,7 +98,7 @@ impl Connection {
             self.end = self.end.saturating_sub(self.start);
             self.start = 0;
         }
-        let wanted = self.end.saturating_add(READ);
+        let wanted = self.end.saturating_add(self.read);
         if self.received.len() < wanted {
             heap::reserve(&mut self.received, wanted.saturating_sub(self.end))?;
             self.received.resize(wanted, 0);
