@@ -5,7 +5,7 @@
 //! the kernel does without: it looks at fixed offsets of three tables. What a table says is checked to be inside of it.
 
 use crate::{memory, registers::Registers};
-use alloc::vec::Vec;
+use core::iter;
 
 /// What each table begins with.
 const HEADER_LEN: usize = 36;
@@ -18,8 +18,8 @@ pub struct Tables {
     fadt: Option<Table>,
     hpet: Option<Table>,
     madt: Option<Table>,
-    /// The byte code.
-    code: Vec<Table>,
+    /// Of the byte code, what `\_S5_` says.
+    sleep_types: Option<[u8; 2]>,
 }
 
 /// How ACPI powers a machine off (sleep state S5).
@@ -56,43 +56,48 @@ impl Tables {
         let extended = root.u64(XSDT).filter(|&address| root.u8(REVISION) >= Some(2) && address != 0);
         let list = Table::open(extended.or_else(|| root.u32(RSDT).map(u64::from))?)?;
         let entries = list.0.get(HEADER_LEN..)?;
-        let addresses: Vec<u64> = match extended {
-            Some(_) => entries.as_chunks().0.iter().map(|&entry| u64::from_le_bytes(entry)).collect(),
-            None => entries.as_chunks().0.iter().map(|&entry| u32::from_le_bytes(entry).into()).collect(),
-        };
-        let mut tables = Self { fadt: None, hpet: None, madt: None, code: Vec::new() };
-        for table in addresses.into_iter().filter_map(Table::open) {
+        let width = if extended.is_some() { size_of::<u64>() } else { size_of::<u32>() };
+        let mut tables = Self { fadt: None, hpet: None, madt: None, sleep_types: None };
+        for entry in entries.chunks_exact(width).map(Table) {
+            let address = entry.u64(0).or_else(|| entry.u32(0).map(u64::from));
+            let Some(table) = address.and_then(Table::open) else { continue };
             match table.signature() {
                 b"FACP" => tables.fadt = Some(table),
                 b"HPET" => tables.hpet = Some(table),
                 b"APIC" => tables.madt = Some(table),
-                b"SSDT" => tables.code.push(table),
+                b"SSDT" => tables.find_sleep_types(&table),
                 _ => {}
             }
         }
-        tables.code.extend(tables.fadt.as_ref().and_then(Table::dsdt));
+        if let Some(dsdt) = tables.fadt.as_ref().and_then(Table::dsdt) {
+            tables.find_sleep_types(&dsdt);
+        }
         Some(tables)
     }
 
+    fn find_sleep_types(&mut self, code: &Table) {
+        self.sleep_types = self.sleep_types.or_else(|| code.sleep_types());
+    }
+
     /// The machine's I/O APICs: the physical address and the first line of each.
-    pub fn io_apics(&self) -> Vec<(u64, u32)> {
+    pub fn io_apics(&self) -> impl Iterator<Item = (u64, u32)> {
         const FIRST_ENTRY: usize = 44;
         const IO_APIC: u8 = 1;
         const ADDRESS: usize = 4;
         const FIRST_LINE: usize = 8;
 
         let mut rest = self.madt.as_ref().and_then(|madt| madt.0.get(FIRST_ENTRY..)).unwrap_or_default();
-        let mut found = Vec::new();
-        while let [kind, len, ..] = *rest {
-            let entry = Table(rest);
-            if kind == IO_APIC
-                && let Some(controller) = entry.u32(ADDRESS).map(u64::from).zip(entry.u32(FIRST_LINE))
-            {
-                found.push(controller);
+        iter::from_fn(move || {
+            while let [kind, len, ..] = *rest {
+                let entry = Table(rest);
+                rest = rest.get(usize::from(len.max(2))..).unwrap_or_default();
+                let controller = entry.u32(ADDRESS).map(u64::from).zip(entry.u32(FIRST_LINE));
+                if kind == IO_APIC && controller.is_some() {
+                    return controller;
+                }
             }
-            rest = rest.get(usize::from(len.max(2))..).unwrap_or_default();
-        }
-        found
+            None
+        })
     }
 
     /// The physical address of the HPET's registers.
@@ -118,7 +123,7 @@ impl Tables {
         const HARDWARE_REDUCED: u32 = 1 << 20;
 
         let fadt = self.fadt.as_ref()?;
-        let [a, b] = self.code.iter().find_map(Table::sleep_types)?;
+        let [a, b] = self.sleep_types?;
         if fadt.u32(FLAGS)? & HARDWARE_REDUCED != 0 {
             return Some(SoftOff::SleepControl {
                 register: Registers::map(fadt.memory_address(SLEEP_CONTROL_REG)?, 1),

@@ -3,10 +3,12 @@
 //! The program's own output never comes here. `log=LEVEL` on the command line sets what is written (off, error,
 //! warn, info, debug, trace; `warn` unless told).
 
+use crate::time;
 use core::fmt::{self, Write};
+use core::time::Duration;
 use log::{LevelFilter, Log, Metadata, Record};
 use manifest::LOG_ARGUMENT;
-use spin::{Mutex, Once};
+use spin::Mutex;
 use uart_16550::backend::PioBackend;
 use uart_16550::{Config, Uart16550};
 
@@ -23,7 +25,6 @@ impl Write for Serial {
 
 /// None where there is no serial port.
 static SERIAL: Mutex<Option<Serial>> = Mutex::new(None);
-static UPTIME: Once<fn() -> core::time::Duration> = Once::new();
 
 struct Logger;
 
@@ -33,7 +34,7 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record) {
-        let uptime = UPTIME.get().map(|now| now()).unwrap_or_default();
+        let uptime = Duration::from_nanos(time::monotonic());
         write(format_args!(
             "[{:5}.{:06}] {:5} {}: {}\n",
             uptime.as_secs(),
@@ -59,11 +60,6 @@ pub fn init(command_line: &str) {
     log::set_max_level(level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::Warn));
     // Fails only for a second call.
     let _ = log::set_logger(&Logger);
-}
-
-/// Says how the log learns the time since boot; until then it reads 0.
-pub fn set_uptime(now: fn() -> core::time::Duration) {
-    UPTIME.call_once(|| now);
 }
 
 /// Writes text that is no record, whatever the level.

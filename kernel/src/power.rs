@@ -4,10 +4,7 @@
 //! through its sleep control register. A machine without ACPI (microvm with `acpi=off`, Firecracker) has no power switch;
 //! its convention is that a reset ends it: run QEMU with `-no-reboot`.
 
-use crate::{
-    acpi::{SoftOff, Tables},
-    arch,
-};
+use crate::acpi::{SoftOff, Tables};
 use core::arch::asm;
 use spin::Once;
 use x86_64::{VirtAddr, instructions::port::Port, structures::DescriptorTablePointer};
@@ -26,7 +23,7 @@ const PATIENCE: usize = 100_000;
 /// `None` inside: there is no ACPI.
 static SWITCH: Once<Option<SoftOff>> = Once::new();
 
-/// Learns how to power this machine off, and offers it to [`arch::exit`].
+/// Learns how to power this machine off.
 pub fn init(acpi: Option<&Tables>) {
     let switch = acpi.map(Tables::soft_off);
     if let Some(None) = switch {
@@ -34,11 +31,10 @@ pub fn init(acpi: Option<&Tables>) {
         return;
     }
     SWITCH.call_once(|| switch.flatten());
-    arch::set_power_off(off);
 }
 
-/// Powers off. Returns if the machine does not obey.
-fn off() {
+/// Powers off. Returns if the machine does not obey: false if it was not told to, as nobody knows how.
+pub fn off() -> bool {
     match SWITCH.get() {
         Some(Some(SoftOff::Pm1 { control, enable })) => {
             for (port, sleep_type) in control.iter().flatten() {
@@ -54,8 +50,9 @@ fn off() {
             register.write(0, sleep_type << SLEEP_TYPE | SLEEP);
         }
         Some(None) => reset(),
-        None => {}
+        None => return false,
     }
+    true
 }
 
 /// Has the firmware hand PM1 over, if it has it.

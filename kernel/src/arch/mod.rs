@@ -11,7 +11,7 @@ pub mod local_apic;
 pub mod probe;
 mod segments;
 
-pub use exit::{exit, power_off, set_power_off};
+pub use exit::{exit, power_off};
 pub use intrinsics::fill;
 
 /// Sets up what the processor needs before anything may go wrong: after this, a fault is reported.

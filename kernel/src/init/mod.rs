@@ -61,8 +61,8 @@ pub enum Error {
 pub fn run(info: &'static BootInfo) -> ! {
     let acpi = info.rsdp.and_then(Tables::find);
     power::init(acpi.as_ref());
-    for (address, first_line) in acpi.iter().flat_map(Tables::io_apics) {
-        arch::io_apic::add(address, first_line);
+    if let Some(tables) = &acpi {
+        tables.io_apics().for_each(|(address, first_line)| arch::io_apic::add(address, first_line));
     }
     timings::reached("firmware's tables");
     let calibration = time::calibrate(acpi.as_ref());
@@ -114,10 +114,12 @@ async fn program(
 ) -> Result<Outcome, Error> {
     let module = info.modules.first().ok_or(Error::NoInitrd)?;
     let archive = Archive::open(memory::module(module)).map_err(Error::Archive)?;
-    let manifest =
-        Manifest::decode(archive.file(MANIFEST_PATH).map_err(Error::Archive)?).map_err(Error::Manifest)?;
+    // The machine ends with the program: taking apart what it had would only take time.
+    let manifest = ManuallyDrop::new(
+        Manifest::decode(archive.file(MANIFEST_PATH).map_err(Error::Archive)?).map_err(Error::Manifest)?,
+    );
     // Before anything is taken for the program.
-    let engine = engine();
+    let engine = ManuallyDrop::new(engine());
     let machine = ManuallyDrop::new(Machine {
         clock: clock.clone(),
         entropy: MachineEntropy::new(devices.take(DeviceType::EntropySource)),
@@ -184,7 +186,6 @@ async fn program(
         network::finish(access.network(), &server.machine).await;
         return Ok(Outcome::Exited(0));
     }
-    // The machine ends with the program: taking its code apart would only take time.
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
     timings::reached("program compiled");

@@ -6,9 +6,9 @@ mod rtc;
 
 pub use calibrate::Calibration;
 
-use crate::{acpi::Tables, arch::local_apic, logger};
+use crate::{acpi::Tables, arch::local_apic};
 use alloc::sync::Arc;
-use core::{arch::x86_64::_rdtsc, time::Duration};
+use core::arch::x86_64::_rdtsc;
 use spin::Once;
 use wasi::{
     Error, Result,
@@ -81,7 +81,6 @@ pub fn init(calibration: Calibration) -> Arc<dyn Clock> {
             timers: Arc::new(TimerQueue::new(|_| {})),
         })
     });
-    logger::set_uptime(|| Duration::from_nanos(monotonic()));
     clock.clone()
 }
 

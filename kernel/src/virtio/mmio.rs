@@ -30,7 +30,7 @@ pub(super) fn devices(command_line: &str, acpi: Option<&Tables>) -> Vec<Device> 
         && let Some(tables) = acpi
     {
         let (first_line, count) =
-            if tables.io_apics().len() > 1 { MICROVM_SECOND_IO_APIC } else { MICROVM_ONE_IO_APIC };
+            if tables.io_apics().count() > 1 { MICROVM_SECOND_IO_APIC } else { MICROVM_ONE_IO_APIC };
         slots.extend((0..count).map(|index| Slot {
             base: MICROVM_BASE + u64::from(index) * MICROVM_SLOT as u64,
             size: MICROVM_SLOT,

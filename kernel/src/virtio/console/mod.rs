@@ -15,7 +15,7 @@ use crate::{
     executor::{self, Service},
     time,
 };
-use alloc::{string::String, sync::Arc, vec::Vec};
+use alloc::{sync::Arc, vec::Vec};
 use bitflags::bitflags;
 use core::hint::spin_loop;
 use receive::Receiver;
@@ -41,11 +41,12 @@ const MAX_PORTS: u32 = 8;
 
 const CONTROL_RECEIVE: u16 = 2;
 const CONTROL_SEND: u16 = 3;
+/// Descriptors in each of the device's queues. All have as many, so that the code for queues is there once.
+const QUEUE_SIZE: usize = 32;
 /// As many messages as a device sends at once: QEMU drops what finds no buffer.
-const CONTROL_BUFFERS: usize = 32;
+const CONTROL_BUFFERS: usize = QUEUE_SIZE;
 /// A control message with a port's name.
 const CONTROL_LEN: usize = 128;
-const CONTROL_SEND_BUFFERS: usize = 2;
 /// How long the device may take for a control message, in ticks of the time stamp counter: a second of any processor. How fast
 /// it runs is not known yet when the device is started.
 const PATIENCE: u64 = 10_000_000_000;
@@ -70,16 +71,16 @@ struct State {
 }
 
 struct Control {
-    receive: VirtQueue<Hal, CONTROL_BUFFERS>,
+    receive: VirtQueue<Hal, QUEUE_SIZE>,
     receive_buffers: DmaBuffer,
-    send: VirtQueue<Hal, CONTROL_SEND_BUFFERS>,
+    send: VirtQueue<Hal, QUEUE_SIZE>,
     send_buffer: DmaBuffer,
 }
 
 struct Port {
     /// The device has this port.
     present: bool,
-    name: Option<String>,
+    name: Option<Vec<u8>>,
     /// The host's side is connected.
     connected: bool,
     receiver: Receiver,
@@ -90,7 +91,7 @@ struct Message {
     port: u32,
     event: u16,
     value: u16,
-    name: Option<String>,
+    name: Option<Vec<u8>>,
 }
 
 impl Console {
@@ -129,7 +130,11 @@ impl Console {
 
     /// The port of this name, for the two functions below.
     fn find(&self, name: &str) -> Option<usize> {
-        self.0.lock().ports.iter().position(|port| port.present && port.name.as_deref() == Some(name))
+        self.0
+            .lock()
+            .ports
+            .iter()
+            .position(|port| port.present && port.name.as_deref() == Some(name.as_bytes()))
     }
 
     /// Opens the port `name` for reading; `None` if there is none.
@@ -282,7 +287,7 @@ impl Message {
             port: u32::from_le_bytes(port),
             event,
             value: u16::from_le_bytes(value),
-            name: (event == event::PORT_NAME).then(|| String::from_utf8_lossy(name).into_owned()),
+            name: (event == event::PORT_NAME).then(|| name.to_vec()),
         })
     }
 }

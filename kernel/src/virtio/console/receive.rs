@@ -1,5 +1,6 @@
 //! From the host: buffers that the device fills, and the bytes in them that nobody has read yet.
 
+use super::QUEUE_SIZE;
 use crate::{
     executor::Wakers,
     virtio::{DmaBuffer, Error, Hal},
@@ -13,14 +14,14 @@ use virtio_drivers::{
 
 /// QEMU moves at most 4 KiB at a time, each into one buffer.
 const BUFFER_LEN: usize = 4096;
-/// Enough that the host goes on while the program computes: 128 KiB.
-const BUFFERS: usize = 32;
+/// As many as the queue has room for: 128 KiB, enough that the host goes on while the program computes.
+const BUFFERS: usize = QUEUE_SIZE;
 /// How many emptied buffers the device is told of at once.
 const BATCH: usize = BUFFERS / 4;
 
 /// One direction of a port. Closed (and without memory for buffers) until it is opened.
 pub(super) struct Receiver {
-    queue: VirtQueue<Hal, BUFFERS>,
+    queue: VirtQueue<Hal, QUEUE_SIZE>,
     index: u16,
     buffers: Option<DmaBuffer>,
     /// Which buffer each descriptor has.

@@ -4,6 +4,7 @@
 //! one: a program that prints line by line costs few notifications, and one that floods costs few large chunks. The
 //! chunks are bounded: a host that does not read makes the writer wait.
 
+use super::QUEUE_SIZE;
 use crate::{
     executor::Wakers,
     virtio::{DmaBuffer, Error, Hal},
@@ -16,15 +17,15 @@ use virtio_drivers::{
 };
 
 const CHUNK_LEN: usize = 32 << 10;
-/// The most chunks, the one being filled included.
+/// The most chunks, the one being filled included. Fewer than the queue has room for.
 const CHUNKS: usize = 8;
 
 /// One direction of a port. Its chunks are allocated when they are first needed.
 pub(super) struct Sender {
-    queue: VirtQueue<Hal, CHUNKS>,
+    queue: VirtQueue<Hal, QUEUE_SIZE>,
     index: u16,
     /// Those the device has, by descriptor.
-    sent: [Option<Chunk>; CHUNKS],
+    sent: [Option<Chunk>; QUEUE_SIZE],
     filling: Option<Chunk>,
     free: Vec<DmaBuffer>,
     waiting: Wakers,
@@ -41,7 +42,7 @@ impl Sender {
         Ok(Self {
             queue: VirtQueue::new(transport, index, false, false)?,
             index,
-            sent: [const { None }; CHUNKS],
+            sent: [const { None }; QUEUE_SIZE],
             filling: None,
             free: Vec::new(),
             waiting: Wakers::default(),
