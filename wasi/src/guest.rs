@@ -262,6 +262,8 @@ const PIECE: u32 = 256 << 10;
 /// After this many bytes it is asked whether others should have their turn. A vector counts as [`VECTOR_WORK`] of them.
 const WORK: u32 = 16 << 10;
 const VECTOR_WORK: u32 = 1 << 10;
+/// A buffer up to this long is no such work.
+const SMALL: u32 = WORK - VECTOR_WORK - 1;
 
 /// The buffers of a vectored read or write, all of them checked.
 #[derive(Clone, Copy, Debug)]
@@ -331,6 +333,12 @@ impl IoVecs {
         Self { from: Progress { moved, ..self.from }, ..self }
     }
 
+    /// The buffer, if there is just one, of which nothing has been moved, and so small that nobody waits for it: as nearly always.
+    fn single(self) -> Option<GuestSlice<u8>> {
+        let single = self.vectors.len() == 1 && self.from == Progress::default();
+        self.first.map(IoVec::buffer).filter(|buffer| single && (1..=SMALL).contains(&buffer.len()))
+    }
+
     /// Calls `transfer` with each buffer in turn, in pieces, at most [`IO_BYTES_MAX`] bytes in all, until a piece is moved in
     /// part only. An error after the first byte is left for the next call to meet.
     ///
@@ -342,6 +350,10 @@ impl IoVecs {
         mut pause: impl FnMut() -> bool,
         mut transfer: impl FnMut(&mut GuestMemory<'_>, GuestSlice<u8>) -> Poll<Result<usize>>,
     ) -> Poll<Result<Moved>> {
+        if let Some(buffer) = self.single() {
+            return transfer(memory, buffer)
+                .map_ok(|count| Moved::All(u32::try_from(count).unwrap_or(u32::MAX).min(buffer.len())));
+        }
         let Progress { passed, moved: mut skip } = self.from;
         let (mut moved, mut work) = (skip, 0_u32);
         if self.total == 0 && self.more && moved == 0 {

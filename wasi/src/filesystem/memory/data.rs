@@ -58,7 +58,10 @@ fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
 fn copy_padded(to: &mut [u8], from: &[u8]) {
     let (copied, zeros) = to.split_at_mut(from.len().min(to.len()));
     copied.copy_from_slice(from.get(..copied.len()).unwrap_or_default());
-    zeros.fill(0);
+    // As a rule there are none, and to fill nothing is a call too.
+    if !zeros.is_empty() {
+        zeros.fill(0);
+    }
 }
 
 /// Makes room for `len` bytes in a page.
