@@ -15,7 +15,7 @@ const BUFFER_LEN: usize = 2048;
 const _: () = assert!(Header::LEN + MAX_FRAME <= BUFFER_LEN);
 
 /// Frames that the device is not told of before more come: telling it costs as much as a frame, but it may work meanwhile.
-const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 16;
 
 /// The queue of frames to send.
 pub(super) struct Sender {
