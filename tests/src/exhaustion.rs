@@ -82,6 +82,12 @@ fn large_function(copies: usize) -> String {
     )
 }
 
+/// A function that is exported so many times.
+fn exports(count: usize) -> String {
+    let names: String = (0..count).map(|index| format!(r#"(export "{index:04x}" (func $f))"#)).collect();
+    format!("(func $f) {names}")
+}
+
 /// Programs for the tests inside the kernel: one that waits with all linear memory until its input ends, three that wait first
 /// and then need memory that cannot be refused (one of them waits again when it has it), and one that takes all and exits with
 /// the errno with which its output fails then.
@@ -230,6 +236,8 @@ pub fn programs() -> Vec<Exhausting> {
             &[],
             Ending::Refused("compiling the program takes up to".into()),
         ),
+        // Its names are in the module once, and once more in each instance.
+        ending("instance", "", &exports(43_000), &[], limit("an instance of the program")),
         ending(
             "table",
             &take_all_and("(loop $more (br_if $more (i32.ne (table.grow (ref.null func) (i32.const 7)) (i32.const -1))))"),
