@@ -261,7 +261,7 @@ const BODIES: [(&str, &str); 34] = [
         (loop $again
             (local.set $n (i32.const 50000))
             (loop $count (br_if $count (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
-            (local.set $n (i32.const 100))
+            (local.set $n (i32.const 400))
             (loop $call
                 (drop (call $path_open (i32.const 3) (i32.const 0) (i32.const 65536) (i32.const 4096) (i32.const 0)
                     (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 24)))
