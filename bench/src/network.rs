@@ -33,8 +33,12 @@ const IN_LINUX: &str = "--allow-precompiled -S inherit-network";
 const MACHINE: &str = "q35";
 /// Clients that ask at once.
 const CLIENTS: usize = 16;
-/// How long a turn of asking takes.
-const TURN: Duration = Duration::from_secs(5);
+/// How long a turn of asking takes, and how many of them a round has: shared computers change their speed from one second to the
+/// next, so who is compared comes soon after the other, and often.
+const TURN: Duration = Duration::from_secs(1);
+const TURNS: usize = 10;
+/// How long requests are timed.
+const TIMED: Duration = Duration::from_secs(10);
 /// Requests per second when it is measured how long each takes: fewer than either of them bears.
 const RATE: u32 = 50;
 /// Connections on which nothing happens; `idle.rs` is told as many, and so is what measures it in the kernel.
@@ -84,12 +88,13 @@ pub fn measure() -> Result<Section> {
              once and asked in turns, medians of {} rounds. wasmtime runs what it has compiled beforehand (for any x86-64: QEMU's \
              processor is not its host's); Sisal interprets. HTTP is answered by a component of Rust (bench/handler) in `sisal serve` and in `wasmtime serve`, \
              both of which make an instance for each request of 0.2; {CLIENTS} connections are kept and each asks again as soon as it \
-             has its answer, for {} s; latencies are of {RATE} requests a second in all, each from when it was due. TCP is a \
+             has its answer, in {} turns of {} s; latencies are of {RATE} requests a second in all, each from when it was due. TCP is a \
              program (bench/guests, `transfer`) that receives or sends 100 MB, 64 KiB at a time; natively it is the same source. An idle \
              connection is one of {IDLE} that a program (`idle`) has accepted: what the machine has less memory available than before, for Linux \
              by MemAvailable.",
             accel(),
             bench.rounds,
+            TURNS * bench.rounds,
             TURN.as_secs()
         ),
         rows,
@@ -144,11 +149,13 @@ impl Bench {
         }
         let mut values = [const { [const { Vec::new() }; 2] }; 3];
         for _ in 0..self.rounds {
-            for (index, server) in servers.iter().enumerate() {
-                values[0][index].push(client::load(server.port, CLIENTS, TURN)?);
+            for _ in 0..TURNS {
+                for (index, server) in servers.iter().enumerate() {
+                    values[0][index].push(client::load(server.port, CLIENTS, TURN)?);
+                }
             }
             for (index, server) in servers.iter().enumerate() {
-                let waited = client::latencies(server.port, CLIENTS, RATE, TURN * 2)?;
+                let waited = client::latencies(server.port, CLIENTS, RATE, TIMED)?;
                 for (value, percent) in [(1, 50), (2, 99)] {
                     let at = (waited.len() * percent / 100).min(waited.len().saturating_sub(1));
                     values[value][index].push(waited.get(at).copied().unwrap_or(f64::NAN));
