@@ -212,7 +212,7 @@ fn files() -> [(&'static str, Ending); 12] {
 }
 
 /// Guests that are too small for files of their own.
-fn texts() -> [(&'static str, String, Ending); 6] {
+fn texts() -> [(&'static str, String, Ending); 7] {
     let trap = |part: &str| Ending::Trap(part.into());
     let program = |body: &str| {
         format!(
@@ -229,6 +229,19 @@ fn texts() -> [(&'static str, String, Ending); 6] {
             "out_of_bounds",
             program("(drop (i32.load (i32.const 65533)))"),
             trap("out of bounds"),
+        ),
+        (
+            "writes_all",
+            program(
+                "(local $at i32)
+                (drop (memory.grow (i32.const 30)))
+                (loop $next
+                  (if (i64.ne (i64.load (local.get $at)) (i64.const 0)) (then (call $exit (i32.const 1))))
+                  (local.set $at (i32.add (local.get $at) (i32.const 1016)))
+                  (br_if $next (i32.lt_u (local.get $at) (i32.const 2031608))))
+                (memory.fill (i32.const 0) (i32.const 255) (i32.const 2031616))",
+            ),
+            Ending::Exit(0),
         ),
         // The errno is what it exits with: 21, FAULT.
         (

@@ -1,4 +1,4 @@
-//! Linear memories of programs in reserved address space: they grow in place.
+//! Linear memories of programs in reserved address space: they grow in place, and what one program leaves the next one has.
 
 use crate::memory::Reservation;
 use alloc::boxed::Box;
@@ -12,11 +12,11 @@ struct Reserved(Reservation);
 
 impl LinearMemories for Arena {
     fn reserve(&self, bytes: usize) -> Option<Box<dyn Region>> {
-        Some(Box::new(Reserved(Reservation::new(bytes)?)))
+        Some(Box::new(Reserved(Reservation::reused(bytes, wasi::heap::kept())?)))
     }
 }
 
-// SAFETY: a `Reservation` owns its addresses until it is dropped and never moves; what it commits reads as zero.
+// SAFETY: a `Reservation` owns its addresses until it is dropped and never moves; what it commits is zeros, or what another program left.
 unsafe impl Region for Reserved {
     fn base(&self) -> NonNull<u8> {
         self.0.base()

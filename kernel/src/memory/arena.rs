@@ -18,8 +18,10 @@ use core::ptr;
 const CLASSES: usize = 10;
 /// The address space of each class: 4 TiB.
 const CLASS_SIZE: u64 = 1 << 42;
-/// How many pages a page fault maps at most: 64 KiB.
-const FAULT_AROUND: usize = 16;
+/// How many pages a page fault maps: 16 KiB.
+const FAULT_AROUND: usize = 4;
+/// How many it maps at most where the page before is mapped, as it is when memory is touched from its beginning to its end: 64 KiB.
+const FAULT_ONWARD: usize = 16;
 /// How many translations are forgotten one by one, rather than all at once.
 const FLUSH_EACH: usize = 32;
 
@@ -78,9 +80,22 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// No slot.
+    pub const NONE: Self = Self { base: 0, pages: 0 };
+
     /// The slot with `pages` pages at `base`.
     pub fn new(base: u64, pages: usize) -> Self {
         Self { base, pages }
+    }
+
+    /// How many frames were promised for what is committed: its pages and their tables.
+    pub fn frames(self) -> usize {
+        self.pages + Self::chunks(self.pages)
+    }
+
+    /// Whether it is what [`Arena::reserve`] would give for `bytes`, with no more than that committed.
+    pub fn fits(self, bytes: u64) -> bool {
+        class_for(bytes) == Some(self.class()) && self.pages as u64 * PAGE <= bytes
     }
 
     fn class(self) -> usize {
@@ -109,6 +124,11 @@ fn slot_size(class: usize) -> u64 {
     LARGE_PAGE << (2 * class)
 }
 
+/// The class of the smallest slots with room for `bytes`.
+fn class_for(bytes: u64) -> Option<usize> {
+    (0..CLASSES).find(|&class| slot_size(class) >= bytes)
+}
+
 /// Whether the arena is at `address`.
 pub fn contains(address: u64) -> bool {
     (ARENA..ARENA + CLASSES as u64 * CLASS_SIZE).contains(&address)
@@ -122,7 +142,7 @@ impl Arena {
 
     /// A slot with room for `len` bytes, nothing committed.
     pub fn reserve(&mut self, frames: &mut Frames, len: u64) -> Option<Slot> {
-        let class = (0..CLASSES).find(|&class| slot_size(class) >= len)?;
+        let class = class_for(len)?;
         let start = ARENA + class as u64 * CLASS_SIZE;
         let Class { used, free } = &mut self.classes[class];
         if let Some(index) = free.checked_sub(1) {
@@ -285,7 +305,10 @@ impl Arena {
         });
         let start = page - page % FAULT_AROUND;
         let chunk_base = address - address % LARGE_PAGE;
-        for page in start..chunk.committed().min(start + FAULT_AROUND) {
+        let before = start.checked_sub(1).map(|page| chunk_base + page as u64 * PAGE);
+        let onward = before.is_some_and(|before| table.get(before, Level::Leaf).is_present());
+        let end = start + if onward { FAULT_ONWARD - start % FAULT_ONWARD } else { FAULT_AROUND };
+        for page in start..end.min(chunk.committed()) {
             let address = chunk_base + page as u64 * PAGE;
             if !table.get(address, Level::Leaf).is_present() {
                 let frame = frames.take_promised();

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 
 /// Allocates `pages` contiguous pages (at most 512), zeroed: their physical address, and where they are mapped.
 pub fn allocate(pages: usize) -> Option<(u64, NonNull<u8>)> {
-    let physical = super::lock().frames.allocate_contiguous(pages)?;
+    let physical = super::lock().attempt(|frames, _| frames.allocate_contiguous(pages))?;
     let pointer = NonNull::new(ptr::with_exposed_provenance_mut(virtual_address(physical) as usize))?;
     // SAFETY: the frames are ours, and the direct map has them.
     unsafe { pointer.write_bytes(0, pages * PAGE as usize) };

@@ -129,26 +129,27 @@ fn allocate_large(layout: Layout) -> Option<Slot> {
     if layout.align() as u64 > LARGE_PAGE {
         return None;
     }
-    let mut memory = super::lock();
-    let super::Memory { frames, arena, .. } = &mut *memory;
-    let mut slot = arena.reserve(frames, layout.size() as u64)?;
-    if !arena.grow(frames, &mut slot, pages(layout.size()), 0) {
-        arena.release(frames, slot);
-        return None;
-    }
-    Some(slot)
+    super::lock().attempt(|frames, arena| {
+        let mut slot = arena.reserve(frames, layout.size() as u64)?;
+        if !arena.grow(frames, &mut slot, pages(layout.size()), 0) {
+            arena.release(frames, slot);
+            return None;
+        }
+        Some(slot)
+    })
 }
 
 /// Gives a large allocation another size, still a large one.
 fn resize_large(slot: &mut Slot, size: usize) -> bool {
-    let mut memory = super::lock();
-    let super::Memory { frames, arena, .. } = &mut *memory;
     let pages = pages(size);
-    if pages <= slot.pages {
-        arena.shrink(frames, slot, pages);
-        return true;
-    }
-    arena.grow(frames, slot, pages, 0)
+    let resized = super::lock().attempt(|frames, arena| {
+        if pages <= slot.pages {
+            arena.shrink(frames, slot, pages);
+            return Some(());
+        }
+        arena.grow(frames, slot, pages, 0).then_some(())
+    });
+    resized.is_some()
 }
 
 // SAFETY: what is returned is committed, or talc's, and belongs to nobody else until it is given back; its

@@ -1,7 +1,7 @@
 //! Memory: all that the machine has, from frames to the heap.
 //!
 //! `layout` says where things are, `setup` maps RAM, `frames` knows which of it is free, `arena` gives address
-//! space that is backed on demand, and `heap` is the global allocator on top. [`Reservation`] is the arena for
+//! space that is backed on demand, `warm` keeps some of it from one program for the next, and `heap` is the global allocator on top. [`Reservation`] is the arena for
 //! everybody else; [`dma`] and [`map_device`] are for drivers.
 //!
 //! Nothing here touches memory that is mapped on demand while it holds the lock: the page fault takes it too.
@@ -15,6 +15,7 @@ mod layout;
 mod reservation;
 mod setup;
 mod tables;
+mod warm;
 
 pub use device::{PHYSICAL_END, map_device};
 pub use reservation::Reservation;
@@ -25,11 +26,36 @@ use core::slice;
 use frames::Frames;
 use layout::{DEVICES, PAGE, virtual_address};
 use spin::Mutex;
+use warm::Warm;
 
 struct Memory {
     frames: Frames,
     arena: Arena,
+    warm: Warm,
     next_device: u64,
+}
+
+impl Memory {
+    /// How many frames nobody has been promised.
+    fn available(&self) -> usize {
+        self.frames.free() - self.frames.promised() + self.warm.frames()
+    }
+
+    /// What `attempt` gives, which takes memory or changes nothing. It is made again, if need be, with the memory that is kept warm.
+    fn attempt<T>(&mut self, mut attempt: impl FnMut(&mut Frames, &mut Arena) -> Option<T>) -> Option<T> {
+        attempt(&mut self.frames, &mut self.arena)
+            .or_else(|| self.cool().then(|| attempt(&mut self.frames, &mut self.arena))?)
+    }
+
+    /// Frees what is kept warm; false if there is nothing.
+    fn cool(&mut self) -> bool {
+        let mut any = false;
+        while let Some(slot) = self.warm.pop() {
+            self.arena.release(&mut self.frames, slot);
+            any = true;
+        }
+        any
+    }
 }
 
 static MEMORY: Mutex<Option<Memory>> = Mutex::new(None);
@@ -60,15 +86,13 @@ fn lock() -> Guard {
 pub fn left() -> Option<(usize, usize)> {
     let guard = MEMORY.try_lock()?;
     let memory = guard.as_ref()?;
-    let left = memory.frames.free() - memory.frames.promised();
     let bytes = |frames: usize| frames * PAGE as usize;
-    Some((bytes(memory.frames.total()), bytes(left)))
+    Some((bytes(memory.frames.total()), bytes(memory.available())))
 }
 
 /// How many bytes can still be allocated.
 pub fn available() -> usize {
-    let memory = lock();
-    (memory.frames.free() - memory.frames.promised()) * PAGE as usize
+    lock().available() * PAGE as usize
 }
 
 /// Sets up memory.
@@ -78,7 +102,7 @@ pub fn available() -> usize {
 pub unsafe fn init(info: &BootInfo) {
     // SAFETY: as the caller promises.
     let frames = unsafe { setup::init(info) };
-    *MEMORY.lock() = Some(Memory { frames, arena: Arena::new(), next_device: DEVICES });
+    *MEMORY.lock() = Some(Memory { frames, arena: Arena::new(), warm: Warm::new(), next_device: DEVICES });
 }
 
 /// Handles a page fault at `address`; false if it is none that memory mapped on demand explains.
@@ -146,14 +170,15 @@ pub struct Stats {
     pub slots: usize,
 }
 
-/// How much memory there is now.
+/// How much memory there is now. Frees what is kept warm, so that the answer is exact.
 pub fn stats() -> Stats {
     let heap = heap::used();
-    let memory = lock();
+    let mut memory = lock();
+    memory.cool();
     let bytes = |frames: usize| frames * PAGE as usize;
     Stats {
         total: bytes(memory.frames.total()),
-        available: bytes(memory.frames.free() - memory.frames.promised()),
+        available: bytes(memory.available()),
         free: bytes(memory.frames.free()),
         heap,
         slots: memory.arena.slots(),

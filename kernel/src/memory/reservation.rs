@@ -7,12 +7,14 @@ use core::ptr::{self, NonNull};
 /// A range of addresses that costs nothing, of which the beginning is committed: it reads as zero until it is
 /// written, and writing cannot fail. A linear memory is one: it grows without being copied.
 ///
-/// Dropping it frees everything.
+/// Dropping it frees everything, unless it is to be [reused](Self::reused).
 #[derive(Debug)]
 pub struct Reservation {
     slot: Slot,
     len: usize,
     max: usize,
+    /// Whether the next may have it as it is.
+    reusable: bool,
 }
 
 impl Reservation {
@@ -20,9 +22,22 @@ impl Reservation {
     ///
     /// `None` if the address space is used up, or memory for a page table is.
     pub fn new(max: usize) -> Option<Self> {
+        let slot = super::lock().attempt(|frames, arena| arena.reserve(frames, max as u64))?;
+        Some(Self { slot, len: 0, max, reusable: false })
+    }
+
+    /// As [`new`](Self::new), but it may be one that was dropped before, with what was committed of it and holds anything, if that
+    /// leaves `leaving` bytes of the machine's memory to others. When it is dropped it may be somebody's again.
+    pub fn reused(max: usize, leaving: usize) -> Option<Self> {
         let mut memory = super::lock();
-        let super::Memory { frames, arena, .. } = &mut *memory;
-        Some(Self { slot: arena.reserve(frames, max as u64)?, len: 0, max })
+        let enough = memory.frames.free() - memory.frames.promised() >= leaving.div_ceil(PAGE as usize);
+        let Some(slot) = enough.then(|| memory.warm.take(max as u64)).flatten() else {
+            drop(memory);
+            let mut new = Self::new(max)?;
+            new.reusable = true;
+            return Some(new);
+        };
+        Some(Self { slot, len: slot.pages * PAGE as usize, max, reusable: true })
     }
 
     /// The first byte. It stays where it is.
@@ -51,16 +66,16 @@ impl Reservation {
             return false;
         }
         let pages = len.div_ceil(PAGE as usize);
-        let mut memory = super::lock();
-        let super::Memory { frames, arena, .. } = &mut *memory;
-        let done = if pages < self.slot.pages {
-            arena.shrink(frames, &mut self.slot, pages);
-            true
-        } else {
-            pages == self.slot.pages
-                || arena.grow(frames, &mut self.slot, pages, leaving.div_ceil(PAGE as usize))
-        };
-        drop(memory);
+        let done = super::lock().attempt(|frames, arena| {
+            if pages < self.slot.pages {
+                arena.shrink(frames, &mut self.slot, pages);
+                return Some(());
+            }
+            let done = pages == self.slot.pages
+                || arena.grow(frames, &mut self.slot, pages, leaving.div_ceil(PAGE as usize));
+            done.then_some(())
+        });
+        let done = done.is_some();
         if done {
             // The rest of the last page was the owner's to write, and reads as zero when it is so again.
             let rest = (len.div_ceil(PAGE as usize) * PAGE as usize).min(self.len).saturating_sub(len);
@@ -75,7 +90,9 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut memory = super::lock();
-        let super::Memory { frames, arena, .. } = &mut *memory;
-        arena.release(frames, self.slot);
+        let super::Memory { frames, arena, warm, .. } = &mut *memory;
+        if !(self.reusable && warm.keep(self.slot)) {
+            arena.release(frames, self.slot);
+        }
     }
 }

@@ -18,7 +18,7 @@ use wasi::filesystem::{Access, Descriptor, Directory, OpenFlags, Permissions};
 use wasi::{Command, Engine, Limits, Machine, Outcome, Output, Program};
 
 selftest! { hostile_guests_end_and_the_next_one_runs a_thousand_runs_end_where_they_began
-a_hundred_guests_at_once the_file_system_in_memory_works }
+a_hundred_guests_at_once memory_begins_zero_whoever_had_it the_file_system_in_memory_works }
 
 const QUOTA: u64 = 8 << 20;
 
@@ -123,6 +123,14 @@ fn a_hundred_guests_at_once() {
             assert_eq!((output.outcome, &output.stdout[..]), (Outcome::Exited(0), &b"hello\n"[..]));
         }
     });
+}
+
+fn memory_begins_zero_whoever_had_it() {
+    // It says so by its exit code, and leaves all of its memory written.
+    let guest = Program::new(&Engine::new(), program("writes_all")).expect("a program");
+    for round in 0..3 {
+        assert_eq!(run(&guest, "writes_all").outcome, Outcome::Exited(0), "round {round}");
+    }
 }
 
 fn the_file_system_in_memory_works() {

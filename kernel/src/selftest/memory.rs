@@ -12,7 +12,7 @@ use core::slice;
 selftest! { all_of_the_machines_memory_is_there small_allocations_are_apart_and_come_back large_allocations_grow_in_place_to_a_gigabyte zeroed_memory_costs_nothing
 zeroing_memory_on_demand_costs_nothing_and_zeroes what_cannot_be_backed_is_refused all_memory_can_be_used_and_comes_back
 a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept
-a_growth_that_is_refused_changes_nothing }
+a_growth_that_is_refused_changes_nothing what_one_leaves_the_next_has what_is_kept_for_the_next_is_anybodys }
 
 const MIB: usize = 1 << 20;
 
@@ -207,5 +207,57 @@ fn a_growth_that_is_refused_changes_nothing() {
         assert!(bytes.try_reserve_exact(memory::stats().available).is_err());
         assert_eq!(bytes.as_ptr(), place);
         assert!(bytes == pattern(2 * MIB - 1, 7));
+    });
+}
+
+fn what_one_leaves_the_next_has() {
+    balanced(|| {
+        // Which frees what guests have left.
+        memory::stats();
+        let first = |leaving| Reservation::reused(8 * MIB, leaving).expect("address space");
+        let mut one = first(0);
+        assert_eq!(one.len(), 0, "nobody has left anything");
+        assert!(one.commit_leaving(3 * MIB, 0));
+        let base = one.base();
+        // SAFETY: committed.
+        unsafe { base.add(MIB).write(7) };
+        drop(one);
+        // One of this class, but not with so much; one that is for itself; one for which too little would be left.
+        let smaller = Reservation::reused(3 * MIB - 1, 0).expect("address space");
+        let own = Reservation::new(8 * MIB).expect("address space");
+        let modest = first(memory::available());
+        for other in [&smaller, &own, &modest] {
+            assert!(other.base() != base && other.len() == 0, "{other:?}");
+        }
+        let next = first(0);
+        assert_eq!((next.base(), next.len()), (base, 3 * MIB));
+        // SAFETY: committed by who had it before.
+        assert_eq!(touch(unsafe { next.base().add(MIB).as_ptr() }), 7, "as it was left");
+    });
+}
+
+fn what_is_kept_for_the_next_is_anybodys() {
+    balanced(|| {
+        let before = memory::available();
+        let len = (before / 4).min(16 * MIB);
+        let mut one = Reservation::reused(len, 0).expect("address space");
+        assert!(one.commit_leaving(len, 0));
+        // SAFETY: committed.
+        unsafe { one.base().add(len / 2).write(1) };
+        assert!(memory::available() <= before - len);
+        drop(one);
+        let kept = memory::available();
+        assert!(kept >= before - (64 << 10), "{kept} of {before}");
+        // More than there would be if it stayed where it is.
+        let mut all = Reservation::new(before).expect("address space");
+        // (Page tables take something too.)
+        assert!(all.commit_leaving(before - len / 2 - before / 256, 0));
+        drop(all);
+        // It may be wanted for the heap, too.
+        let mut one = Reservation::reused(len, 0).expect("address space");
+        assert!(one.commit_leaving(len, 0));
+        drop(one);
+        let mut bytes = Vec::<u8>::new();
+        assert!(bytes.try_reserve_exact(memory::available() - len / 2 - before / 256).is_ok());
     });
 }
