@@ -4,13 +4,13 @@
 //! One processor, cooperative. Interrupt handlers only call [`interrupted`]; everything else, wakers included, runs
 //! outside of them. A task that computes for long yields (guests do, by fuel), and devices are served between its slices.
 
-use crate::{arch::interrupts, time};
+use crate::{arch::interrupts, memory, time};
 use alloc::{collections::VecDeque, sync::Arc, task::Wake, vec::Vec};
 use async_task::{Runnable, Task};
 use core::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     task::{Context, Poll, Waker},
 };
 use spin::Mutex;
@@ -21,6 +21,10 @@ static READY: Mutex<VecDeque<Runnable>> = Mutex::new(VecDeque::new());
 static DEVICES: Mutex<Vec<Arc<dyn Service>>> = Mutex::new(Vec::new());
 /// An interrupt has come since the devices were last served.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// When memory was tidied the last time.
+static TIDIED: AtomicU64 = AtomicU64::new(0);
+/// How long that may be ago while there is something to do, in nanoseconds.
+const TIDY: u64 = 100_000_000;
 
 /// A device driver's part outside of the interrupt handler.
 pub trait Service: Send + Sync {
@@ -87,7 +91,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Lets interrupts in; serves devices if one came, and timers.
+/// Lets interrupts in; serves devices if one came, timers, and now and then memory.
 fn serve() {
     interrupts::poll();
     if INTERRUPTED.swap(false, Ordering::Acquire) {
@@ -98,6 +102,16 @@ fn serve() {
         }
     }
     time::fire_timers();
+    tidy();
+}
+
+/// Tidies memory, if that was not done for a while.
+fn tidy() {
+    let now = time::monotonic();
+    if now.saturating_sub(TIDIED.load(Ordering::Relaxed)) >= TIDY {
+        TIDIED.store(now, Ordering::Relaxed);
+        memory::tidy();
+    }
 }
 
 /// Halts until an interrupt comes: a device's, or the timer's for the earliest deadline.

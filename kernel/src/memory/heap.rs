@@ -1,6 +1,6 @@
 //! The global allocator.
 //!
-//! Small allocations are talc's, on a reservation that grows and shrinks with them. Large ones are slots of the
+//! Small allocations are talc's, on a reservation that grows and shrinks with them, behind lists of blocks that were freed. Large ones are slots of the
 //! arena each: zero when first touched, at their true cost, growing in place or by moving page tables, and gone
 //! from the machine's account when freed. An allocation that cannot be backed is null, never a fault later.
 //!
@@ -8,6 +8,7 @@
 //! cannot be refused finds it.
 
 use super::arena::Slot;
+use super::free_lists::{Class, FreeLists};
 use super::layout::{LARGE_PAGE, PAGE, align_up};
 use super::reservation::Reservation;
 use core::alloc::{GlobalAlloc, Layout};
@@ -29,7 +30,15 @@ const TRIM: usize = 1 << 20;
 const MAX: usize = 128 << 30;
 
 #[global_allocator]
-static HEAP: Heap = Heap { small: Mutex::new(Small { talc: Talc::new(Growing { memory: None }), used: 0 }) };
+static HEAP: Heap = Heap {
+    small: Mutex::new(Small {
+        talc: Talc::new(Growing { memory: None }),
+        lists: FreeLists::new(),
+        used: 0,
+        peak: 0,
+        large: 0,
+    }),
+};
 
 struct Heap {
     small: Mutex<Small>,
@@ -37,13 +46,97 @@ struct Heap {
 
 struct Small {
     talc: Talc<Growing, DefaultBinning>,
-    /// The bytes of all allocations, large ones included.
+    /// Blocks that are neither allocated nor talc's to give away.
+    lists: FreeLists,
+    /// The bytes of small allocations.
     used: usize,
+    /// The most that they were since blocks were joined.
+    peak: usize,
+    /// The bytes of large allocations.
+    large: usize,
+}
+
+/// When so much of the small heap was freed, blocks are joined.
+const JOIN: usize = 512 << 10;
+/// How far from its beginning blocks go to lists in any case.
+const LOW: usize = 256 << 10;
+
+/// The layout that talc is asked for.
+fn behind(layout: Layout) -> Layout {
+    Class::of(layout).map_or(layout, Class::layout)
+}
+
+impl Small {
+    /// Whether a block is near enough to the heap's beginning for a list: whoever has it next may have it for long, and then what is
+    /// free behind it is not given back. When much is freed, what is freed last is near.
+    #[inline(always)]
+    fn is_low(&self, block: NonNull<u8>) -> bool {
+        let base = self.talc.source.memory.as_ref().map_or(0, |memory| memory.base().addr().get());
+        block.addr().get() - base < 2 * self.used + LOW
+    }
+
+    /// What no list has; null if there is no memory for it.
+    #[cold]
+    fn allocate_slowly(&mut self, layout: Layout) -> *mut u8 {
+        let allocate = |talc: &mut Talc<_, _>| {
+            if is_large(&layout) {
+                return allocate_large(layout).map(pointer_to);
+            }
+            // SAFETY: the size is not 0: `GlobalAlloc` forbids it.
+            unsafe { talc.allocate(behind(layout)) }.map(NonNull::as_ptr)
+        };
+        let pointer = allocate(&mut self.talc).or_else(|| {
+            self.join();
+            allocate(&mut self.talc)
+        });
+        let Some(pointer) = pointer else { return ptr::null_mut() };
+        if is_large(&layout) {
+            self.large += layout.size();
+        } else {
+            self.used += layout.size();
+            self.peak = self.peak.max(self.used);
+        }
+        pointer
+    }
+
+    /// # Safety
+    /// `pointer` came from `alloc` with this layout, and nobody uses it any more.
+    #[cold]
+    unsafe fn deallocate_slowly(&mut self, pointer: *mut u8, layout: Layout) {
+        if is_large(&layout) {
+            let mut memory = super::lock();
+            let super::Memory { frames, arena, .. } = &mut *memory;
+            arena.release(frames, slot_of(pointer, layout.size()));
+            self.large -= layout.size();
+            return;
+        }
+        // SAFETY: as the caller's; what is not large was talc's, with this layout.
+        unsafe { self.talc.deallocate(pointer, behind(layout)) };
+        self.used -= layout.size();
+        if self.used + JOIN < self.peak {
+            self.join();
+        }
+    }
+
+    /// Gives all blocks in lists back to talc, which joins them.
+    fn join(&mut self) {
+        while let Some((block, class)) = self.lists.pop_any() {
+            // SAFETY: it was talc's, with this layout (`behind`), and is free.
+            unsafe { self.talc.deallocate(block.as_ptr(), class.layout()) };
+        }
+        self.peak = self.used;
+    }
 }
 
 /// How many bytes are allocated.
 pub fn used() -> usize {
-    HEAP.small().used
+    let small = HEAP.small();
+    small.used + small.large
+}
+
+/// Joins free blocks, so that what is not used can be the machine's again.
+pub fn join() {
+    HEAP.small().join();
 }
 
 /// Where the small heap's memory is from.
@@ -157,28 +250,27 @@ fn resize_large(slot: &mut Slot, size: usize) -> bool {
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let mut small = self.small();
-        let pointer = if is_large(&layout) {
-            allocate_large(layout).map_or(ptr::null_mut(), pointer_to)
-        } else {
-            // SAFETY: the caller promises that the size is not 0.
-            unsafe { small.talc.allocate(layout) }.map_or(ptr::null_mut(), NonNull::as_ptr)
-        };
-        if !pointer.is_null() {
-            small.used += layout.size();
+        match Class::of(layout).and_then(|class| small.lists.pop(class)) {
+            Some(block) => {
+                small.used += layout.size();
+                block.as_ptr()
+            }
+            None => small.allocate_slowly(layout),
         }
-        pointer
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         let mut small = self.small();
-        small.used -= layout.size();
-        if is_large(&layout) {
-            let mut memory = super::lock();
-            let super::Memory { frames, arena, .. } = &mut *memory;
-            arena.release(frames, slot_of(pointer, layout.size()));
-        } else {
-            // SAFETY: the caller promises that it came from `alloc` with this layout.
-            unsafe { small.talc.deallocate(pointer, layout) };
+        // SAFETY: the caller promises that it came from `alloc` with this layout, and gives it up.
+        unsafe {
+            if let (Some(class), Some(block)) = (Class::of(layout), NonNull::new(pointer))
+                && small.is_low(block)
+                && small.lists.push(block, class)
+            {
+                small.used -= layout.size();
+            } else {
+                small.deallocate_slowly(pointer, layout);
+            }
         }
     }
 
@@ -201,14 +293,21 @@ unsafe impl GlobalAlloc for Heap {
                 return ptr::null_mut();
             }
             let mut small = self.small();
-            small.used = small.used - layout.size() + size;
+            small.large = small.large - layout.size() + size;
             return pointer_to(slot);
         }
         if !is_large(&layout) && !is_large(&new) {
             let mut small = self.small();
-            // SAFETY: the caller promises that it came from `alloc` with this layout.
-            if unsafe { small.talc.try_realloc_in_place(pointer, layout, size) } {
+            let in_place = match (Class::of(layout), Class::of(new)) {
+                (None, None) => {
+                    // SAFETY: the caller promises that it came from `alloc` with this layout, of no class.
+                    unsafe { small.talc.try_realloc_in_place(pointer, layout, size) }
+                }
+                (old, new) => old == new,
+            };
+            if in_place {
                 small.used = small.used - layout.size() + size;
+                small.peak = small.peak.max(small.used);
                 return pointer;
             }
         }

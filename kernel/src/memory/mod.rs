@@ -10,6 +10,7 @@ mod arena;
 mod device;
 pub mod dma;
 mod frames;
+mod free_lists;
 mod heap;
 mod layout;
 mod reservation;
@@ -141,6 +142,11 @@ pub unsafe fn zero(pointer: *mut u8, len: usize) -> bool {
     true
 }
 
+/// What memory needs now and then while the machine works: the heap's free blocks are joined, so that its end can be given back.
+pub fn tidy() {
+    heap::join();
+}
+
 /// The bytes of a module.
 pub fn module(module: &Module) -> &'static [u8] {
     let pointer = core::ptr::with_exposed_provenance(virtual_address(module.range.start) as usize);
@@ -172,6 +178,7 @@ pub struct Stats {
 
 /// How much memory there is now. Frees what is kept warm, so that the answer is exact.
 pub fn stats() -> Stats {
+    heap::join();
     let heap = heap::used();
     let mut memory = lock();
     memory.cool();

@@ -12,7 +12,8 @@ use core::slice;
 selftest! { all_of_the_machines_memory_is_there small_allocations_are_apart_and_come_back large_allocations_grow_in_place_to_a_gigabyte zeroed_memory_costs_nothing
 zeroing_memory_on_demand_costs_nothing_and_zeroes what_cannot_be_backed_is_refused all_memory_can_be_used_and_comes_back
 a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept
-a_growth_that_is_refused_changes_nothing what_one_leaves_the_next_has what_is_kept_for_the_next_is_anybodys }
+a_growth_that_is_refused_changes_nothing what_one_leaves_the_next_has what_is_kept_for_the_next_is_anybodys
+small_blocks_come_again_and_are_joined }
 
 const MIB: usize = 1 << 20;
 
@@ -260,4 +261,30 @@ fn what_is_kept_for_the_next_is_anybodys() {
         let mut bytes = Vec::<u8>::new();
         assert!(bytes.try_reserve_exact(memory::available() - len / 2 - before / 256).is_ok());
     });
+}
+
+fn small_blocks_come_again_and_are_joined() {
+    // Not balanced to the byte: how much room the heap keeps at its end depends on what it was before.
+    let one = Box::new([1u64; 6]);
+    let place = (&raw const *one).addr();
+    drop(one);
+    // Any size of the same class has it, and no other.
+    let other = Box::new([2u64; 4]);
+    let same = vec![3u8; 41];
+    assert!((&raw const *other).addr() != place && same.as_ptr().addr() == place);
+    drop((other, same));
+    // Blocks all over the heap, the last ones freed anywhere: all of it is the machine's again, though one of them was wanted.
+    let before = memory::available();
+    let count = (before / 512).min(80_000);
+    let mut blocks: Vec<Option<Box<[u8; 100]>>> = (0..count).map(|_| Some(Box::new([4; 100]))).collect();
+    assert!(memory::available() < before - count * 50);
+    for start in (0..16).rev() {
+        blocks.iter_mut().skip(start).step_by(16).for_each(|block| *block = None);
+    }
+    drop(blocks);
+    let wanted = Box::new([5u8; 100]);
+    memory::tidy();
+    let after = memory::available();
+    assert!(after > before - MIB.min(count * 50), "{after} of {before}");
+    drop(wanted);
 }
