@@ -11,11 +11,11 @@ pub(crate) const PAGE: u64 = 64 << 10;
 
 /// A machine's address space for linear memories.
 pub trait LinearMemories: Send + Sync {
-    /// Reserves `bytes` addresses (a multiple of 64 KiB) and commits none. `None`: the memory then lives on the heap.
+    /// Reserves `bytes` addresses (a multiple of 64 KiB). Nobody relies on any being committed. `None`: the memory then lives on the heap.
     fn reserve(&self, bytes: usize) -> Option<Box<dyn Region>>;
 }
 
-/// Reserved addresses of one linear memory. Dropping it frees them and what is committed.
+/// Reserved addresses of one linear memory. Dropping it gives them back, for others, with what is committed.
 ///
 /// # Safety
 /// From [`LinearMemories::reserve`] until the drop, `base()..base() + size()` belongs to this region alone, never moves, and

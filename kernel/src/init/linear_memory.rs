@@ -1,6 +1,6 @@
 //! Linear memories of programs in reserved address space: they grow in place, and what one program leaves the next one has.
 
-use crate::memory::Reservation;
+use crate::memory::{self, Reservation};
 use alloc::boxed::Box;
 use core::ptr::NonNull;
 use wasi::memory::{LinearMemories, Region};
@@ -28,6 +28,11 @@ unsafe impl Region for Reserved {
 
     fn commit(&mut self, bytes: usize) -> bool {
         // A reservation can also shrink, which a region never does.
-        bytes <= self.0.len() || self.0.commit_leaving(bytes, wasi::heap::kept())
+        let mut commit = || bytes <= self.0.len() || self.0.commit_leaving(bytes, wasi::heap::kept());
+        // If there is too little, the heap may have some that nobody uses.
+        commit() || {
+            memory::tidy();
+            commit()
+        }
     }
 }

@@ -11,7 +11,7 @@ pub const PHYSICAL_END: u64 = 1 << 52;
 /// ends. What is mapped twice has two addresses.
 ///
 /// # Panics
-/// If there is no memory for page tables: devices are mapped when the machine starts. If the addresses cannot be
+/// If there is no memory for page tables: devices are mapped when the machine starts, before anything is kept for later. If the addresses cannot be
 /// ([`PHYSICAL_END`]).
 pub fn map_device(physical: u64, len: usize) -> NonNull<u8> {
     assert!(

@@ -112,14 +112,14 @@ impl Frames {
         self.free
     }
 
-    /// How many free frames are promised.
-    pub fn promised(&self) -> usize {
-        self.promised
+    /// How many frames nobody has been promised.
+    pub fn available(&self) -> usize {
+        self.free - self.promised
     }
 
     /// Promises `count` frames, if that leaves `reserve` of them.
     pub fn promise(&mut self, count: usize, reserve: usize) -> bool {
-        let enough = self.free - self.promised >= count.saturating_add(reserve);
+        let enough = self.available() >= count.saturating_add(reserve);
         if enough {
             self.promised += count;
         }
@@ -139,12 +139,12 @@ impl Frames {
 
     /// A frame: its physical address.
     pub fn allocate(&mut self) -> Option<u64> {
-        if self.free > self.promised { self.take() } else { None }
+        if self.available() > 0 { self.take() } else { None }
     }
 
     /// `count` adjacent frames, at most as many as a block has: the physical address of the first.
     pub fn allocate_contiguous(&mut self, count: usize) -> Option<u64> {
-        if count == 0 || count > PAGES_PER_LARGE || self.free - self.promised < count {
+        if count == 0 || count > PAGES_PER_LARGE || self.available() < count {
             return None;
         }
         let (block, first) = self.find_run(count)?;

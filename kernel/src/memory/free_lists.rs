@@ -7,16 +7,19 @@
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-/// Sizes are rounded up to a multiple of this, which is also every block's alignment.
-const UNIT: usize = 16;
-/// The largest blocks that have a list.
-const LARGEST: usize = 512;
+/// What the allocator behind the lists cuts memory by, and what it takes of each block for itself.
+const UNIT: usize = 32;
+const TAKEN: usize = 8;
+/// Every block's alignment.
+const ALIGN: usize = 16;
+/// How many lists there are: for blocks of 24, 56, 88 bytes and so on.
+const CLASSES: usize = 16;
 /// How many bytes the lists hold at most, all together.
 const CAPACITY: usize = 256 << 10;
 
 /// The lists.
 pub struct FreeLists {
-    heads: [Option<NonNull<Link>>; LARGEST / UNIT],
+    heads: [Option<NonNull<Link>>; CLASSES],
     bytes: usize,
 }
 
@@ -33,26 +36,31 @@ pub struct Class(usize);
 impl Class {
     /// The class of what has this layout, if it has one.
     pub fn of(layout: Layout) -> Option<Self> {
-        // No size is 0 (`GlobalAlloc` forbids it); if one were, it would be too large here.
-        let last = layout.size().wrapping_sub(1);
-        (last < LARGEST && layout.align() <= UNIT).then_some(Self(last / UNIT))
+        let class = layout.size().wrapping_add(TAKEN - 1) / UNIT;
+        (class < CLASSES && layout.align() <= ALIGN).then_some(Self(class))
     }
 
     /// The layout of its blocks, which is what they are allocated and freed with behind the lists.
     pub fn layout(self) -> Layout {
-        // SAFETY: the alignment is a power of two, and the size, at most `LARGEST`, a multiple of it.
-        unsafe { Layout::from_size_align_unchecked(self.size(), UNIT) }
+        // SAFETY: the alignment is a power of two, and a size of a few hundred bytes does not overflow when it is rounded up to it.
+        unsafe { Layout::from_size_align_unchecked(self.size(), ALIGN) }
     }
 
     fn size(self) -> usize {
-        (self.0 + 1) * UNIT
+        (self.0 + 1) * UNIT - TAKEN
     }
 }
 
 impl FreeLists {
     /// Empty lists.
     pub const fn new() -> Self {
-        Self { heads: [None; LARGEST / UNIT], bytes: 0 }
+        Self { heads: [None; CLASSES], bytes: 0 }
+    }
+
+    /// How many bytes they hold.
+    #[cfg(feature = "selftest")]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A block of this class, if there is one.

@@ -1,6 +1,7 @@
 //! The global allocator.
 //!
-//! Small allocations are talc's, on a reservation that grows and shrinks with them, behind lists of blocks that were freed. Large ones are slots of the
+//! Small allocations are talc's, on a reservation that grows and shrinks with them, behind lists of blocks that were
+//! freed. Large ones are slots of the
 //! arena each: zero when first touched, at their true cost, growing in place or by moving page tables, and gone
 //! from the machine's account when freed. An allocation that cannot be backed is null, never a fault later.
 //!
@@ -26,6 +27,10 @@ const LARGE: usize = 128 << 10;
 const STEP: usize = 256 << 10;
 /// The small heap gives memory back when this much of its end is free.
 const TRIM: usize = 1 << 20;
+/// When so much of the small heap was freed, blocks in lists are joined.
+const JOIN: usize = 512 << 10;
+/// How far from its beginning blocks go to lists in any case.
+const LOW: usize = 256 << 10;
 /// The address space of the small heap.
 const MAX: usize = 128 << 30;
 
@@ -50,16 +55,11 @@ struct Small {
     lists: FreeLists,
     /// The bytes of small allocations.
     used: usize,
-    /// The most that they were since blocks were joined.
+    /// The most that they were, as far as talc knows, since blocks were joined.
     peak: usize,
     /// The bytes of large allocations.
     large: usize,
 }
-
-/// When so much of the small heap was freed, blocks are joined.
-const JOIN: usize = 512 << 10;
-/// How far from its beginning blocks go to lists in any case.
-const LOW: usize = 256 << 10;
 
 /// The layout that talc is asked for.
 fn behind(layout: Layout) -> Layout {
@@ -71,6 +71,7 @@ impl Small {
     /// free behind it is not given back. When much is freed, what is freed last is near.
     #[inline(always)]
     fn is_low(&self, block: NonNull<u8>) -> bool {
+        // There is memory, as the block is in it.
         let base = self.talc.source.memory.as_ref().map_or(0, |memory| memory.base().addr().get());
         block.addr().get() - base < 2 * self.used + LOW
     }
@@ -137,6 +138,12 @@ pub fn used() -> usize {
 /// Joins free blocks, so that what is not used can be the machine's again.
 pub fn join() {
     HEAP.small().join();
+}
+
+/// How many bytes are in free blocks that were not joined.
+#[cfg(feature = "selftest")]
+pub fn not_joined() -> usize {
+    HEAP.small().lists.bytes()
 }
 
 /// Where the small heap's memory is from.

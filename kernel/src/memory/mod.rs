@@ -1,8 +1,9 @@
 //! Memory: all that the machine has, from frames to the heap.
 //!
 //! `layout` says where things are, `setup` maps RAM, `frames` knows which of it is free, `arena` gives address
-//! space that is backed on demand, `warm` keeps some of it from one program for the next, and `heap` is the global allocator on top. [`Reservation`] is the arena for
-//! everybody else; [`dma`] and [`map_device`] are for drivers.
+//! space that is backed on demand, `warm` keeps some of it from one program for the next, and `heap` is the global
+//! allocator on top, with `free_lists` before it. [`Reservation`] is the arena for everybody else; [`dma`] and
+//! [`map_device`] are for drivers.
 //!
 //! Nothing here touches memory that is mapped on demand while it holds the lock: the page fault takes it too.
 
@@ -37,9 +38,9 @@ struct Memory {
 }
 
 impl Memory {
-    /// How many frames nobody has been promised.
+    /// How many frames nobody has been promised, and those that are kept warm.
     fn available(&self) -> usize {
-        self.frames.free() - self.frames.promised() + self.warm.frames()
+        self.frames.available() + self.warm.frames()
     }
 
     /// What `attempt` gives, which takes memory or changes nothing. It is made again, if need be, with the memory that is kept warm.
@@ -145,6 +146,12 @@ pub unsafe fn zero(pointer: *mut u8, len: usize) -> bool {
 /// What memory needs now and then while the machine works: the heap's free blocks are joined, so that its end can be given back.
 pub fn tidy() {
     heap::join();
+}
+
+/// How many bytes of the heap wait for [`tidy`].
+#[cfg(feature = "selftest")]
+pub fn untidy() -> usize {
+    heap::not_joined()
 }
 
 /// The bytes of a module.

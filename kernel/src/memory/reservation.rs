@@ -2,10 +2,11 @@
 
 use super::arena::Slot;
 use super::layout::PAGE;
+use super::warm;
 use core::ptr::{self, NonNull};
 
 /// A range of addresses that costs nothing, of which the beginning is committed: it reads as zero until it is
-/// written, and writing cannot fail. A linear memory is one: it grows without being copied.
+/// written (unless it is a [reused](Self::reused) one), and writing cannot fail. A linear memory is one: it grows without being copied.
 ///
 /// Dropping it frees everything, unless it is to be [reused](Self::reused).
 #[derive(Debug)]
@@ -26,11 +27,11 @@ impl Reservation {
         Some(Self { slot, len: 0, max, reusable: false })
     }
 
-    /// As [`new`](Self::new), but it may be one that was dropped before, with what was committed of it and holds anything, if that
-    /// leaves `leaving` bytes of the machine's memory to others. When it is dropped it may be somebody's again.
+    /// As [`new`](Self::new), but it may be one that was dropped before, with up to 2 MiB that are committed and hold anything, if the
+    /// machine has `leaving` bytes for others. When it is dropped it may be somebody's again.
     pub fn reused(max: usize, leaving: usize) -> Option<Self> {
         let mut memory = super::lock();
-        let enough = memory.frames.free() - memory.frames.promised() >= leaving.div_ceil(PAGE as usize);
+        let enough = memory.frames.available() >= leaving.div_ceil(PAGE as usize);
         let Some(slot) = enough.then(|| memory.warm.take(max as u64)).flatten() else {
             drop(memory);
             let mut new = Self::new(max)?;
@@ -90,9 +91,16 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut memory = super::lock();
-        let super::Memory { frames, arena, warm, .. } = &mut *memory;
-        if !(self.reusable && warm.keep(self.slot)) {
-            arena.release(frames, self.slot);
+        let super::Memory { frames, arena, warm: kept, .. } = &mut *memory;
+        let released = if self.reusable && self.slot.pages > 0 {
+            let pages = self.slot.pages.min(warm::PAGES);
+            arena.shrink(frames, &mut self.slot, pages);
+            kept.keep(self.slot)
+        } else {
+            Some(self.slot)
+        };
+        if let Some(slot) = released {
+            arena.release(frames, slot);
         }
     }
 }

@@ -8,11 +8,12 @@
 //! ([`Memory::attempt`](super::Memory::attempt)).
 
 use super::arena::Slot;
+use super::layout::PAGES_PER_LARGE;
 
 /// How many slots are kept.
 const SLOTS: usize = 16;
-/// How many frames they may have, all together: 32 MiB.
-const FRAMES: usize = 8192;
+/// How many pages each may have: 2 MiB. The next program may need less, and has them for as long as it lives.
+pub const PAGES: usize = PAGES_PER_LARGE;
 
 /// The slots that are kept.
 pub struct Warm {
@@ -33,14 +34,13 @@ impl Warm {
         self.frames
     }
 
-    /// Keeps a slot; false if there is no room, and it remains the caller's.
-    pub fn keep(&mut self, slot: Slot) -> bool {
-        let frames = self.frames + slot.frames();
-        let Some(place) = self.slots.get_mut(self.len).filter(|_| frames <= FRAMES) else { return false };
-        *place = slot;
+    /// Keeps a slot, of at most [`PAGES`]. What it returns is to be released: the oldest, if there is no room for one more.
+    pub fn keep(&mut self, slot: Slot) -> Option<Slot> {
+        let oldest = if self.len == SLOTS { Some(self.remove(0)) } else { None };
+        self.slots[self.len] = slot;
         self.len += 1;
-        self.frames = frames;
-        true
+        self.frames += slot.frames();
+        oldest
     }
 
     /// The latest that is of the class for `bytes` and has no more than that committed.

@@ -2,6 +2,8 @@
 
 use super::{machine, selftest};
 use crate::executor::{self, yield_now};
+use crate::memory;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::poll_fn;
@@ -9,7 +11,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::task::Poll;
 use wasi::clocks::Timer;
 
-selftest! { a_thousand_tasks_end tasks_take_turns tasks_sleep_side_by_side a_cancelled_task_is_freed }
+selftest! { a_thousand_tasks_end tasks_take_turns tasks_sleep_side_by_side a_cancelled_task_is_freed memory_is_tidied_meanwhile }
 
 fn a_thousand_tasks_end() {
     let tasks: Vec<_> = (0..1_000usize)
@@ -101,4 +103,18 @@ fn a_cancelled_task_is_freed() {
         yield_now().await;
     });
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+fn memory_is_tidied_meanwhile() {
+    let blocks: Vec<_> = (0..100).map(|_| Box::new([1u8; 500])).collect();
+    drop(blocks);
+    assert!(memory::untidy() >= 100 * 500, "{}", memory::untidy());
+    let clock = machine().clock.clone();
+    let deadline = clock.monotonic() + 200_000_000;
+    executor::block_on(async {
+        while clock.monotonic() < deadline {
+            yield_now().await;
+        }
+    });
+    assert!(memory::untidy() < 100 * 500, "{}", memory::untidy());
 }

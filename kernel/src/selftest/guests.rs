@@ -130,6 +130,9 @@ fn memory_begins_zero_whoever_had_it() {
     let guest = Program::new(&Engine::new(), program("writes_all")).expect("a program");
     for round in 0..3 {
         assert_eq!(run(&guest, "writes_all").outcome, Outcome::Exited(0), "round {round}");
+        // It had what the one before it left: of all that it may have, its own was kept.
+        let left = memory::Reservation::reused(32 << 20, 0).expect("address space");
+        assert!(left.len() > 1 << 20, "{left:?}");
     }
 }
 

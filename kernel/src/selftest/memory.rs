@@ -7,12 +7,14 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::alloc::Layout;
+use core::hint::black_box;
 use core::slice;
 
 selftest! { all_of_the_machines_memory_is_there small_allocations_are_apart_and_come_back large_allocations_grow_in_place_to_a_gigabyte zeroed_memory_costs_nothing
 zeroing_memory_on_demand_costs_nothing_and_zeroes what_cannot_be_backed_is_refused all_memory_can_be_used_and_comes_back
 a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept
-a_growth_that_is_refused_changes_nothing what_one_leaves_the_next_has what_is_kept_for_the_next_is_anybodys
+a_growth_that_is_refused_changes_nothing what_one_leaves_the_next_has
+the_next_does_not_have_all_that_a_large_one_had as_many_are_kept_as_there_is_room_for what_is_kept_for_the_next_is_anybodys
 small_blocks_come_again_and_are_joined }
 
 const MIB: usize = 1 << 20;
@@ -218,29 +220,66 @@ fn what_one_leaves_the_next_has() {
         let first = |leaving| Reservation::reused(8 * MIB, leaving).expect("address space");
         let mut one = first(0);
         assert_eq!(one.len(), 0, "nobody has left anything");
-        assert!(one.commit_leaving(3 * MIB, 0));
+        assert!(one.commit_leaving(3 * MIB, 0) && one.commit_leaving(2 * MIB, 0));
         let base = one.base();
         // SAFETY: committed.
         unsafe { base.add(MIB).write(7) };
         drop(one);
-        // One of this class, but not with so much; one that is for itself; one for which too little would be left.
-        let smaller = Reservation::reused(3 * MIB - 1, 0).expect("address space");
+        // One of another class; one that is for itself; one for which too little would be left.
+        let smaller = Reservation::reused(2 * MIB, 0).expect("address space");
         let own = Reservation::new(8 * MIB).expect("address space");
         let modest = first(memory::available());
         for other in [&smaller, &own, &modest] {
             assert!(other.base() != base && other.len() == 0, "{other:?}");
         }
         let next = first(0);
-        assert_eq!((next.base(), next.len()), (base, 3 * MIB));
+        assert_eq!((next.base(), next.len()), (base, 2 * MIB));
+        // Of the smallest class, but with more than it may have.
+        let mut more = Reservation::reused(2 * MIB, 0).expect("address space");
+        assert!(more.commit_leaving(MIB, 0));
+        drop(more);
+        assert_eq!(Reservation::reused(64 << 10, 0).expect("address space").len(), 0);
         // SAFETY: committed by who had it before.
         assert_eq!(touch(unsafe { next.base().add(MIB).as_ptr() }), 7, "as it was left");
+    });
+}
+
+fn the_next_does_not_have_all_that_a_large_one_had() {
+    balanced(|| {
+        let before = memory::available();
+        let (large, small) = (before / 2, 64 << 10);
+        let mut one = Reservation::reused(before, 0).expect("address space");
+        assert!(one.commit_leaving(large, 0));
+        let base = one.base();
+        drop(one);
+        let mut next = Reservation::reused(before, 0).expect("address space");
+        assert!(next.base() == base && (next.len() >= small || next.commit_leaving(small, 0)));
+        assert!(next.len() <= 2 * MIB && memory::available() >= before - 3 * MIB);
+    });
+}
+
+fn as_many_are_kept_as_there_is_room_for() {
+    balanced(|| {
+        memory::stats();
+        let class = 8 * MIB;
+        let of = |index: usize| Reservation::reused(class - index * 4096, 0).expect("address space");
+        // Each has one page: the last that were dropped stay, and come again from the last on.
+        let mut bases: Vec<_> = (0..20).map(of).collect();
+        let places: Vec<_> =
+            bases.iter_mut().map(|one| (one.commit_leaving(4096, 0), one.base()).1).collect();
+        bases.into_iter().for_each(drop);
+        let again: Vec<_> = (0..17).map(of).collect();
+        for (one, place) in again.iter().take(16).zip(places.iter().rev()) {
+            assert!(one.base() == *place && one.len() == 4096);
+        }
+        assert_eq!(again[16].len(), 0, "no more than 16 were kept");
     });
 }
 
 fn what_is_kept_for_the_next_is_anybodys() {
     balanced(|| {
         let before = memory::available();
-        let len = (before / 4).min(16 * MIB);
+        let len = (before / 4).min(2 * MIB);
         let mut one = Reservation::reused(len, 0).expect("address space");
         assert!(one.commit_leaving(len, 0));
         // SAFETY: committed.
@@ -260,6 +299,7 @@ fn what_is_kept_for_the_next_is_anybodys() {
         drop(one);
         let mut bytes = Vec::<u8>::new();
         assert!(bytes.try_reserve_exact(memory::available() - len / 2 - before / 256).is_ok());
+        black_box(&mut bytes);
     });
 }
 
@@ -269,8 +309,8 @@ fn small_blocks_come_again_and_are_joined() {
     let place = (&raw const *one).addr();
     drop(one);
     // Any size of the same class has it, and no other.
-    let other = Box::new([2u64; 4]);
-    let same = vec![3u8; 41];
+    let other = Box::new([2u64; 8]);
+    let same = vec![3u8; 25];
     assert!((&raw const *other).addr() != place && same.as_ptr().addr() == place);
     drop((other, same));
     // Blocks all over the heap, the last ones freed anywhere: all of it is the machine's again, though one of them was wanted.
@@ -284,6 +324,7 @@ fn small_blocks_come_again_and_are_joined() {
     drop(blocks);
     let wanted = Box::new([5u8; 100]);
     memory::tidy();
+    assert_eq!(memory::untidy(), 0);
     let after = memory::available();
     assert!(after > before - MIB.min(count * 50), "{after} of {before}");
     drop(wanted);

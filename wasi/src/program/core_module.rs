@@ -163,30 +163,43 @@ impl CoreModule {
         store: &mut Store<StoreData<S>>,
         imports: Vec<Extern>,
     ) -> Result<Instance, StartError> {
+        self.check_room()?;
+        let refused = |store: &Store<StoreData<S>>, error: wasmi::Error| match store.data().limiter.refused()
+        {
+            Some(limit) => StartError::Limit(limit),
+            None => StartError::Instantiation(error.to_string()),
+        };
+        let imports = self.link(store, imports).map_err(|error| refused(store, error))?;
+        // Again: its memory leaves what is kept for turns, and no more.
+        self.check_room()?;
+        let instance =
+            Instance::new(&mut *store, &self.module, &imports).map_err(|error| refused(store, error))?;
+        self.translate(store, &instance)?;
+        Ok(instance)
+    }
+
+    /// Whether the machine has the memory for an instance, which wasmi allocates as what cannot be refused.
+    fn check_room(&self) -> Result<(), StartError> {
         if heap::is_bounded() {
             heap::check_for(self.instance_bytes)
                 .map_err(|_| StartError::Limit(Limit::MachineMemory(Need::Instance)))?;
         }
-        self.link(store, imports)
-            .map_err(|error| match store.data().limiter.refused() {
-                Some(limit) => StartError::Limit(limit),
-                None => StartError::Instantiation(error.to_string()),
-            })
-            .and_then(|instance| self.translate(store, &instance).map(|()| instance))
+        Ok(())
     }
 
+    /// All that an instance imports: `imports`, with what stands between, and its memory.
     fn link<S: 'static>(
         &self,
         store: &mut Store<StoreData<S>>,
         mut imports: Vec<Extern>,
-    ) -> Result<Instance, wasmi::Error> {
+    ) -> Result<Vec<Extern>, wasmi::Error> {
         if let Some(shim) = &self.shim {
             put_between(store, shim, &mut imports)?;
         }
         if let Some(ty) = self.memory {
             imports.push(Extern::Memory(new_memory(store, ty)?));
         }
-        Instance::new(store, &self.module, &imports)
+        Ok(imports)
     }
 
     fn translate<S>(&self, store: &mut Store<StoreData<S>>, instance: &Instance) -> Result<(), StartError> {
