@@ -151,6 +151,16 @@ pub fn programs() -> Vec<Exhausting> {
             one,
             Ending::Exit(NOMEM),
         ),
+        // Its memory leaves too little for what wasmi allocates for each function.
+        Exhausting {
+            name: "large_instance",
+            wat: format!(
+                r#"(module (memory (export "memory") 150) (func (export "_start")) {})"#,
+                "(func)".repeat(100_000)
+            ),
+            directories: &[],
+            ending: limit("needed for an instance of the program"),
+        },
         // Before the memory is at its end, the directories' quotas are: together half of it.
         ending(
             "file_quota",
