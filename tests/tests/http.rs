@@ -140,9 +140,11 @@ fn a_handler_answers_what_it_is_asked() {
 
 #[test]
 fn bodies_and_trailers_go_through_a_handler_that_asks_another() {
-    let text = "0123456789".repeat(30_000);
     serving(async |access| {
-        for path in ["/echo", "/ask"] {
+        // Who asks says all before it hears the answer, which comes meanwhile: what is under way has to fit into the buffers of
+        // a connection, or neither goes on.
+        for (path, tens) in [("/echo", 30_000), ("/ask", 10_000)] {
+            let text = "0123456789".repeat(tens);
             let request = format!(
                 "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n\
                  {:x}\r\n{text}\r\n0\r\nX-Sum: 5\r\n\r\n",
