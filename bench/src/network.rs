@@ -33,10 +33,10 @@ const IN_LINUX: &str = "--allow-precompiled -S inherit-network";
 const MACHINE: &str = "q35";
 /// Clients that ask at once.
 const CLIENTS: usize = 16;
-/// How long a turn of asking takes, and how many of them a round has: shared computers change their speed from one second to the
-/// next, so who is compared comes soon after the other, and often.
-const TURN: Duration = Duration::from_secs(1);
-const TURNS: usize = 10;
+/// How long a turn of asking takes, and how many of them a round has: shared computers double their speed and halve it within
+/// seconds, so who is compared comes soon after the other, and often.
+const TURN: Duration = Duration::from_millis(500);
+const TURNS: usize = 30;
 /// How long requests are timed.
 const TIMED: Duration = Duration::from_secs(10);
 /// Requests per second when it is measured how long each takes: fewer than either of them bears.
@@ -88,14 +88,15 @@ pub fn measure() -> Result<Section> {
              once and asked in turns, medians of {} rounds. wasmtime runs what it has compiled beforehand (for any x86-64: QEMU's \
              processor is not its host's); Sisal interprets. HTTP is answered by a component of Rust (bench/handler) in `sisal serve` and in `wasmtime serve`, \
              both of which make an instance for each request of 0.2; {CLIENTS} connections are kept and each asks again as soon as it \
-             has its answer, in {} turns of {} s; latencies are of {RATE} requests a second in all, each from when it was due. TCP is a \
+             has its answer, in {} pairs of turns of {} ms, the second the first of the next: the ratio is the median of the pairs', and \
+             what the other has follows from it; latencies are of {RATE} requests a second in all, each from when it was due. TCP is a \
              program (bench/guests, `transfer`) that receives or sends 100 MB, 64 KiB at a time; natively it is the same source. An idle \
              connection is one of {IDLE} that a program (`idle`) has accepted: what the machine has less memory available than before, for Linux \
              by MemAvailable.",
             accel(),
             bench.rounds,
             TURNS * bench.rounds,
-            TURN.as_secs()
+            TURN.as_millis()
         ),
         rows,
     })
@@ -148,11 +149,16 @@ impl Bench {
             server.hear(ready)?;
         }
         let mut values = [const { [const { Vec::new() }; 2] }; 3];
+        let mut ratios = Vec::new();
         for _ in 0..self.rounds {
-            for _ in 0..TURNS {
-                for (index, server) in servers.iter().enumerate() {
-                    values[0][index].push(client::load(server.port, CLIENTS, TURN)?);
+            for turn in 0..TURNS {
+                // Who is first is second the next time: what gets slower or faster meanwhile helps and hurts both.
+                let mut pair = [f64::NAN; 2];
+                for index in [turn % 2, 1 - turn % 2] {
+                    pair[index] = client::load(servers[index].port, CLIENTS, TURN)?;
                 }
+                values[0][0].push(pair[0]);
+                ratios.push(pair[0] / pair[1]);
             }
             for (index, server) in servers.iter().enumerate() {
                 let waited = client::latencies(server.port, CLIENTS, RATE, TIMED)?;
@@ -162,7 +168,9 @@ impl Bench {
                 }
             }
         }
-        let [requests, half, most] = values.map(|values| values.map(race::median));
+        let [[requests, _], half, most] = values.map(|values| values.map(race::median));
+        // What pairs say of each other, not what each did at its own times.
+        let requests = [requests, requests / race::median(ratios)];
         let row = |what: &str, unit: &str, better, [ours, peer]: [f64; 2], reach| Row {
             what: what.into(),
             unit: unit.into(),
