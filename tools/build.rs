@@ -1,6 +1,6 @@
-//! Builds what `sisal` has in it: the kernel and the tour, each by a cargo call of its own.
+//! Builds what `sisal` has in it: the kernels and the tour, each by a cargo call of its own.
 //!
-//! They cannot be dependencies: the kernel is freestanding and must not get the features that the host's crates ask
+//! They cannot be dependencies: a kernel is freestanding and must not get the features that the host's crates ask
 //! for, and the tour is a WebAssembly program.
 
 use std::env;
@@ -28,9 +28,12 @@ fn main() {
         println!("cargo::rerun-if-changed={}", tools.join(path).display());
     }
 
-    let kernel = ["--package=kernel", "--profile=kernel", "--config=profile.kernel.strip=\"symbols\""];
-    build("the kernel", root, &target, "x86_64-unknown-linux-gnu", &kernel);
-    copy(&target.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join("kernel"));
+    for (name, features) in [("kernel-full", &[][..]), ("kernel-modules", &["--no-default-features"])] {
+        let kernel = ["--package=kernel", "--profile=kernel", "--config=profile.kernel.strip=\"symbols\""];
+        let options = [&kernel, features].concat();
+        build("the kernel", root, &target, "x86_64-unknown-linux-gnu", &options);
+        copy(&target.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name));
+    }
 
     build("the tour", &tools.join("tour"), &target, "wasm32-wasip1", &["--release"]);
     copy(&target.join("wasm32-wasip1/release/tour.wasm"), &out.join("tour.wasm"));

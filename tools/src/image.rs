@@ -10,7 +10,7 @@ use manifest::Source;
 use crate::accel;
 use crate::archive;
 use crate::error::Error;
-use crate::kernel::kernel;
+use crate::kernel::{Needs, kernel};
 use crate::options::Image;
 use crate::program::{self, Program};
 use crate::qemu::{Channel, Machine, Ports};
@@ -30,7 +30,7 @@ pub fn image(options: &Image) -> Result<(), Error> {
         Source::Initrd { root }
     })?;
     let initrd = archive::write(Vec::new(), &manifest, program.source.module(), &trees)?;
-    let kernel = kernel(machine.kernel.as_deref())?;
+    let kernel = kernel(machine.kernel.as_deref(), Needs::of(&manifest, program.source.module()))?;
 
     fs::create_dir_all(output).map_err(writing(output))?;
     let output = output.canonicalize().map_err(writing(output))?;

@@ -10,7 +10,7 @@ use manifest::{Kind, Source, Status, Terminals};
 use crate::accel;
 use crate::archive;
 use crate::error::Error;
-use crate::kernel;
+use crate::kernel::{self, Needs};
 use crate::machine::{self, Settings};
 use crate::network::UserNetwork;
 use crate::options::{Run, Serve};
@@ -78,7 +78,7 @@ fn start(options: &Run, kind: Kind) -> Result<ExitCode, Error> {
         kind: machine.machine,
         accel,
         ram: machine.ram,
-        kernel: kernel::open(machine.kernel.as_deref())?,
+        kernel: kernel::open(machine.kernel.as_deref(), Needs::of(&manifest, program.source.module()))?,
         initrd,
         shares,
         network,

@@ -92,3 +92,25 @@ fn an_image_boots_without_sisal() {
     let status = format!("ready {}\nstdin\nexit 0\n", manifest::FORMAT_VERSION);
     assert_eq!(fs::read_to_string(image.join("status")).unwrap(), status);
 }
+
+#[test]
+fn a_kernel_for_modules_says_what_it_cannot_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    assert!(sisal(&["image", "-o", image.to_str().unwrap(), TOUR]).status.success());
+    let component = directory.path().join("component.wasm");
+    fs::write(&component, b"\0asm\x0d\0\x01\0").unwrap();
+    let kernel = image.join("kernel");
+    let run = |options: &[&str], program: &str| {
+        let output = sisal(&[&["run", "--kernel", kernel.to_str().unwrap()], options, &[program]].concat());
+        assert_eq!(output.status.code(), Some(126), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let message = run(&[], component.to_str().unwrap());
+    assert!(message.contains("a component, and this host was built without them"), "{message}");
+    let message = run(&["--allow", "127.0.0.1:80"], TOUR);
+    assert!(
+        message.contains("the program cannot have its network: this kernel was built without"),
+        "{message}"
+    );
+}

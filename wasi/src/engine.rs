@@ -1,9 +1,8 @@
 //! How programs are compiled: the features that the engine takes, fuel, and the depth of the guest's stack.
 
-use crate::{preview2, program::growth};
+use crate::program::growth;
+#[cfg(feature = "components")]
 use alloc::sync::Arc;
-use component::Linker;
-use spin::Once;
 use wasmi::{CompilationMode, Config, CustomFuelCosts, OperatorCost};
 
 /// How programs are compiled. Cheap to clone; every [`Program`](crate::Program) compiled by it stands alone: its code is
@@ -14,8 +13,12 @@ pub struct Engine {
     frames: usize,
     stack_bytes: usize,
     /// What components are linked against: made when the first one comes.
-    preview2: Arc<Once<Arc<Linker<preview2::Data>>>>,
+    #[cfg(feature = "components")]
+    preview2: Preview2,
 }
+
+#[cfg(feature = "components")]
+type Preview2 = Arc<spin::Once<Arc<component::Linker<crate::preview2::Data>>>>;
 
 /// What a stack starts with, in bytes: a guest that waits keeps it.
 const FIRST_STACK_BYTES: usize = 1 << 10;
@@ -82,7 +85,13 @@ impl Engine {
         config.set_min_stack_height(FIRST_STACK_BYTES);
         config.set_max_recursion_depth(Self::DEFAULT_FRAMES);
         let (frames, stack_bytes) = (Self::DEFAULT_FRAMES, Self::DEFAULT_STACK_BYTES);
-        Self { config, frames, stack_bytes, preview2: Arc::default() }
+        Self {
+            config,
+            frames,
+            stack_bytes,
+            #[cfg(feature = "components")]
+            preview2: Preview2::default(),
+        }
     }
 
     /// The limits of the guest's stack: nested calls, and bytes of locals and operands (at least 1 KiB). A program that
@@ -104,8 +113,9 @@ impl Engine {
     }
 
     /// What components are linked against.
-    pub(crate) fn preview2(&self) -> &Arc<Linker<preview2::Data>> {
-        self.preview2.call_once(|| Arc::new(preview2::linker()))
+    #[cfg(feature = "components")]
+    pub(crate) fn preview2(&self) -> &Arc<component::Linker<crate::preview2::Data>> {
+        self.preview2.call_once(|| Arc::new(crate::preview2::linker()))
     }
 
     /// A wasmi engine of its own for one program: wasmi frees code only with the engine that it was compiled in.

@@ -57,6 +57,10 @@
 //! debug assertions also sets `[profile.dev.package.wasmi]` with `debug-assertions = false` and `overflow-checks = false`. The
 //! plain `dev` profile (`opt-level = 0`) is safe, and slow; `release` is as it should be.
 #![no_std]
+#![cfg_attr(
+    not(feature = "components"),
+    allow(dead_code, reason = "some of the core is there for components only")
+)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]
@@ -78,10 +82,12 @@ pub mod io;
 pub mod limits;
 pub mod memory;
 pub mod preview1;
+#[cfg(feature = "components")]
 pub mod preview2;
 pub mod program;
 pub mod random;
 pub mod runner;
+#[cfg(feature = "components")]
 pub mod serve;
 pub mod sockets;
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! From a machine to a finished program: what the initrd asks for is put together, run, reported, and the machine ends.
 
+#[cfg(feature = "full")]
 mod download;
 mod files;
 pub mod linear_memory;
+#[cfg(feature = "full")]
 pub mod network;
+#[cfg(not(feature = "full"))]
+mod no_network;
 pub mod stdio;
 
 use crate::{
@@ -11,7 +15,7 @@ use crate::{
     arch,
     entropy::MachineEntropy,
     executor, memory, power, time, timings,
-    virtio::{Devices, net::Net, p9::P9},
+    virtio::{Devices, p9::P9},
 };
 use alloc::{
     format,
@@ -26,14 +30,15 @@ use manifest::{
     archive::{self, Archive},
     debug_exit,
 };
+#[cfg(feature = "full")]
+use network::MachineNetwork;
+#[cfg(not(feature = "full"))]
+use no_network::MachineNetwork;
 use stdio::Stdio;
 use virtio_drivers::transport::DeviceType;
 use wasi::{
-    Command, Engine, Limit, Limits, Machine, Outcome, Program, Refusal, StartError,
-    clocks::Clock,
+    Command, Engine, Limit, Limits, Machine, Outcome, Program, Refusal, StartError, clocks::Clock,
     filesystem::Permissions,
-    http,
-    serve::{Handler, Server},
 };
 
 /// Why the program was never run.
@@ -102,9 +107,6 @@ fn run_program(info: &'static BootInfo, mut devices: Devices, stdio: Stdio, cloc
     }
 }
 
-/// Connections that a server has at once. More wait.
-const CONNECTIONS: usize = 1024;
-
 /// Runs the program that the initrd holds.
 async fn program(
     info: &BootInfo,
@@ -128,13 +130,10 @@ async fn program(
     let network = match &manifest.network {
         None => None,
         Some(settings) => {
-            let devices = start(devices, DeviceType::Network, Net::new);
-            let network = network::open(settings, devices, &machine).map_err(Error::Network)?;
-            let access = network::access(&network, settings).map_err(Error::Network)?;
-            let tls = network::tls(settings, &machine).map_err(Error::Network)?;
+            let network = MachineNetwork::open(settings, devices, &machine).map_err(Error::Network)?;
             // What it asks its network is answered while the program is compiled.
             executor::yield_now().await;
-            Some((settings, access, tls))
+            Some(network)
         }
     };
     timings::reached("network device");
@@ -164,39 +163,27 @@ async fn program(
     let downloaded;
     let wasm = match (&manifest.download, &network) {
         (None, _) => archive.file(PROGRAM_PATH).map_err(Error::Archive)?,
-        (Some(download), Some((_, access, tls))) => {
-            let network = access.network();
-            network::configured(network, &machine).await.map_err(Error::Download)?;
-            downloaded = download::download(download, network, tls.clone(), &machine).await;
-            timings::reached("program downloaded");
-            downloaded.as_ref().map_err(|why| Error::Download(why.clone()))?
+        (Some(download), Some(network)) => {
+            downloaded = network.download(download, &machine).await.map_err(Error::Download)?;
+            &downloaded
         }
         (Some(_), None) => return Err(Error::Download("the machine has no network".into())),
     };
-    if let (Kind::HttpHandler, Some((settings, access, tls))) = (manifest.kind, &network) {
-        let handler = Handler::new(&engine, wasm).map_err(Error::Program)?;
-        network::configured(access.network(), &machine).await.map_err(Error::Network)?;
-        let listeners = network::listeners(access, &settings.listen).map_err(Error::Network)?;
-        let command = command.network(access.clone()).tls(tls.clone());
-        let limits = http::Limits::default();
-        let server =
-            Server { handler, machine: (*machine).clone(), command, limits, connections: CONNECTIONS };
-        status_port.report(&Status::Serving).await;
-        network::serve(&server, listeners, status_port.stopped()).await.map_err(Error::Network)?;
-        network::finish(access.network(), &server.machine).await;
+    if let (Kind::HttpHandler, Some(network)) = (manifest.kind, &network) {
+        network.serve(&engine, wasm, command, &machine, status_port).await?;
+        network.finish(&machine).await;
         return Ok(Outcome::Exited(0));
     }
     let program = ManuallyDrop::new(Program::new(&engine, wasm).map_err(Error::Program)?);
     log::debug!("the program is compiled: {} KiB of heap", memory::stats().heap >> 10);
     timings::reached("program compiled");
-    if let Some((settings, access, tls)) = &network {
-        network::configured(access.network(), &machine).await.map_err(Error::Network)?;
+    if let Some(network) = &network {
+        network.configured(&machine).await.map_err(Error::Network)?;
         timings::reached("network address");
-        command = command.network(access.clone()).tls(tls.clone());
+        command = network.give(command);
         // A component opens its own.
         if !program.is_component() {
-            let listeners = network::listeners(access, &settings.listen).map_err(Error::Network)?;
-            command = listeners.into_iter().fold(command, Command::listener);
+            command = network.give_listeners(command).map_err(Error::Network)?;
         }
     }
     let mut run = program.start(&machine, command).map_err(Error::Start)?;
@@ -207,9 +194,8 @@ async fn program(
     timings::reached("program started");
     let outcome = run.await;
     timings::reached("program ended");
-    if let Some((_, access, _)) = &network {
-        network::finish(access.network(), &machine).await;
-        timings::reached("network idle");
+    if let Some(network) = &network {
+        network.finish(&machine).await;
     }
     Ok(outcome)
 }

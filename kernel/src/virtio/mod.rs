@@ -9,6 +9,7 @@ pub mod console;
 mod hal;
 mod mmio;
 mod msi_x;
+#[cfg(feature = "full")]
 pub mod net;
 pub mod p9;
 mod request;

@@ -3,6 +3,7 @@
 
 mod ahead;
 mod bulk;
+#[cfg(feature = "components")]
 mod component;
 mod core_module;
 mod footprint;
@@ -16,14 +17,15 @@ mod tests;
 
 pub use refusal::Refusal;
 
+#[cfg(feature = "components")]
+use crate::preview2;
 use crate::{
     Engine, Error, Limit, Limits, Machine,
     call::{HostImport, StoreData},
     cli::Grants,
     driver::{Entries, Guest, Running, Slices},
-    http::{Exchange, RequestHead},
     limits::Limiter,
-    preview1, preview2,
+    preview1,
 };
 use alloc::{
     boxed::Box,
@@ -32,6 +34,7 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
+#[cfg(feature = "components")]
 use component::{ComponentProgram, Entry};
 use core::fmt;
 use core_module::CoreModule;
@@ -46,6 +49,7 @@ pub struct Program {
 
 enum Inner {
     Module(ModuleProgram),
+    #[cfg(feature = "components")]
     Component(ComponentProgram),
 }
 
@@ -64,14 +68,17 @@ impl Program {
     pub fn new(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
         let inner = match refusal::format(wasm)? {
             Format::Module => Inner::Module(ModuleProgram::new(engine, wasm)?),
+            #[cfg(feature = "components")]
             Format::Component => Inner::Component(ComponentProgram::new(engine, wasm, Entry::Run)?),
+            #[cfg(not(feature = "components"))]
+            Format::Component => return Err(Refusal::Component),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether it is a component, and not a module for preview 1.
     pub fn is_component(&self) -> bool {
-        matches!(*self.inner, Inner::Component(_))
+        !matches!(*self.inner, Inner::Module(_))
     }
 }
 
@@ -186,57 +193,24 @@ impl Program {
         limits: &Limits,
         slices: Slices,
     ) -> Result<Box<dyn Running>, StartError> {
-        let limiter = Limiter::new(limits).with_memories(machine.memories.clone());
-        let clock = machine.clock.clone();
         Ok(match &*self.inner {
             Inner::Module(program) => {
                 let descriptors = Limit::Descriptors(limits.descriptors.unwrap_or(u32::MAX));
                 let state = preview1::State::new(grants).map_err(|_| StartError::Limit(descriptors))?;
-                let mut store = new_store(program.core.engine(), state, limiter);
+                let mut store = new_store(program.core.engine(), state, limiter(machine, limits));
                 let work = program.work(&mut store)?;
-                Box::new(Guest::new(store, work, clock, limits, slices))
+                Box::new(Guest::new(store, work, machine.clock.clone(), limits, slices))
             }
+            #[cfg(feature = "components")]
             Inner::Component(program) => {
-                let state = preview2::State::new(grants);
-                let mut store = new_store(program.engine(), state, limiter.of_component());
-                let work = program.work(&mut store, Vec::new())?;
-                Box::new(Guest::new(store, work, clock, limits, slices))
+                program.guest(machine, preview2::State::new(grants), Vec::new(), limits, slices)?
             }
         })
     }
 }
 
-impl Program {
-    /// Compiles a component that answers HTTP requests: [`handle`](Self::handle) is what it can do.
-    pub(crate) fn handler(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
-        let program = match refusal::format(wasm)? {
-            Format::Module => return Err(Refusal::NotHandler(Vec::new())),
-            Format::Component => ComponentProgram::new(engine, wasm, Entry::Handle)?,
-        };
-        Ok(Self { inner: Arc::new(Inner::Component(program)) })
-    }
-
-    /// As [`instantiate`](Self::instantiate), for one request to a handler.
-    pub(crate) fn handle(
-        &self,
-        machine: &Machine,
-        grants: Grants,
-        limits: &Limits,
-        slices: Slices,
-        head: RequestHead,
-        exchange: &Exchange,
-    ) -> Result<Box<dyn Running>, StartError> {
-        let Inner::Component(program) = &*self.inner else {
-            return Err(StartError::Instantiation("a module has no handler".to_string()));
-        };
-        let limiter = Limiter::new(limits).with_memories(machine.memories.clone()).of_component();
-        let mut state = preview2::State::new(grants);
-        let args = state.incoming(head, exchange);
-        let args = args.map_err(|trap| StartError::Instantiation(trap.to_string()))?;
-        let mut store = new_store(program.engine(), state, limiter);
-        let work = program.work(&mut store, args)?;
-        Ok(Box::new(Guest::new(store, work, machine.clock.clone(), limits, slices)))
-    }
+fn limiter(machine: &Machine, limits: &Limits) -> Limiter {
+    Limiter::new(limits).with_memories(machine.memories.clone())
 }
 
 fn new_store<S>(engine: &wasmi::Engine, state: S, limiter: Limiter) -> Store<StoreData<S>> {

@@ -50,6 +50,8 @@ pub enum Refusal {
     NoStart,
     /// An entry point that takes or returns something.
     StartType(String),
+    /// A component, and this is built without the feature `components`.
+    Component,
     /// A component that imports what WASI 0.2 does not have here, or has with another type.
     ComponentImport(String),
     /// A component that does not export `wasi:cli/run`: what it exports.
@@ -96,6 +98,9 @@ impl fmt::Display for Refusal {
             }
             Self::NoStart => f.write_str(
                 "a library: it exports no _start (nor _initialize), so there is nothing to run. Build it as a command",
+            ),
+            Self::Component => f.write_str(
+                "a component, and this host was built without them (feature `components`): it runs modules for preview 1",
             ),
             Self::ComponentImport(why) => f.write_str(why),
             Self::NotCommand(exports) => not_command(f, exports),

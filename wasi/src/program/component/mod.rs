@@ -1,16 +1,19 @@
 //! Components (WASI 0.2): compiled and linked once, and what a run of one does.
 
 use super::{
-    NotStarted,
+    Inner, NotStarted, Program,
     core_module::{Compiled, CoreModule, Failure},
-    refusal::Refusal,
+    limiter, new_store,
+    refusal::{Format, Refusal, format as format_of},
 };
 use crate::{
-    Engine, StartError,
+    Engine, Limits, Machine, StartError,
     call::{self, StoreData},
-    driver::{Ran, Work},
+    cli::Grants,
+    driver::{Guest, Ran, Running, Slices, Work},
     engine::Features,
     heap,
+    http::{Exchange, RequestHead},
     preview2::State,
 };
 use alloc::{boxed::Box, format, string::ToString, sync::Arc, vec::Vec};
@@ -79,15 +82,55 @@ impl ComponentProgram {
         Ok(Self { engine: instance, linked, instance: exported, entry })
     }
 
-    pub(super) fn engine(&self) -> &wasmi::Engine {
-        &self.engine
+    /// A run of it in a store of its own, with these arguments of its entry.
+    pub(super) fn guest(
+        &self,
+        machine: &Machine,
+        state: State,
+        args: Vec<Value>,
+        limits: &Limits,
+        slices: Slices,
+    ) -> Result<Box<dyn Running>, StartError> {
+        let mut store = new_store(&self.engine, state, limiter(machine, limits).of_component());
+        let work = self.work(&mut store, args)?;
+        Ok(Box::new(Guest::new(store, work, machine.clock.clone(), limits, slices)))
     }
 
     /// What a run of it does, with these arguments of its entry.
-    pub(super) fn work(&self, store: &mut Store<Data>, args: Vec<Value>) -> Result<Execute, StartError> {
+    fn work(&self, store: &mut Store<Data>, args: Vec<Value>) -> Result<Execute, StartError> {
         let execution = Execution::instantiate(store, &self.linked)
             .map_err(|error| StartError::Instantiation(error.to_string()))?;
         Ok(Execute { execution, call: Some((self.instance.clone(), self.entry.names().1, args)) })
+    }
+}
+
+impl Program {
+    /// Compiles a component that answers HTTP requests: [`handle`](Self::handle) is what it can do.
+    pub(crate) fn handler(engine: &Engine, wasm: &[u8]) -> Result<Self, Refusal> {
+        let program = match format_of(wasm)? {
+            Format::Module => return Err(Refusal::NotHandler(Vec::new())),
+            Format::Component => ComponentProgram::new(engine, wasm, Entry::Handle)?,
+        };
+        Ok(Self { inner: Arc::new(Inner::Component(program)) })
+    }
+
+    /// As [`instantiate`](Self::instantiate), for one request to a handler.
+    pub(crate) fn handle(
+        &self,
+        machine: &Machine,
+        grants: Grants,
+        limits: &Limits,
+        slices: Slices,
+        head: RequestHead,
+        exchange: &Exchange,
+    ) -> Result<Box<dyn Running>, StartError> {
+        let Inner::Component(program) = &*self.inner else {
+            return Err(StartError::Instantiation("a module has no handler".to_string()));
+        };
+        let mut state = State::new(grants);
+        let args = state.incoming(head, exchange);
+        let args = args.map_err(|trap| StartError::Instantiation(trap.to_string()))?;
+        program.guest(machine, state, args, limits, slices)
     }
 }
 
