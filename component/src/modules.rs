@@ -81,6 +81,7 @@ pub fn imports<'m, T>(
     store: &Store<T>,
     resolve: &Resolve<'_, T>,
 ) -> Result<Vec<Extern>, wasmi::Error> {
+    // Collecting into a `Result` would begin with room for few and grow: it does not know how many come before the first error.
     let mut given = Vec::with_capacity(imports.size_hint().0);
     for import in imports {
         let (module, name) = (import.module(), import.name());

@@ -188,8 +188,19 @@ impl Arena {
         unsafe { directory.set(slot.base, Level::Directory, link) };
     }
 
-    /// Commits more of a slot: `pages` in all, if that leaves `reserve` frames free. The slot may move.
-    pub fn grow(&mut self, frames: &mut Frames, slot: &mut Slot, pages: usize, reserve: usize) -> bool {
+    /// Commits `pages` pages of a slot in all, fewer or more than before. The slot may move if they are more. False, and nothing has
+    /// changed, if they cannot be had so that `reserve` frames stay free.
+    pub fn resize(&mut self, frames: &mut Frames, slot: &mut Slot, pages: usize, reserve: usize) -> bool {
+        // As many take nothing, whatever is to stay free.
+        if pages <= slot.pages {
+            self.shrink(frames, slot, pages);
+            return true;
+        }
+        self.grow(frames, slot, pages, reserve)
+    }
+
+    /// Commits more of a slot, as [`resize`](Self::resize) does.
+    fn grow(&mut self, frames: &mut Frames, slot: &mut Slot, pages: usize, reserve: usize) -> bool {
         let chunks = Slot::chunks(slot.pages)..Slot::chunks(pages);
         let Some(cost) = (pages - slot.pages).checked_add(chunks.len()) else { return false };
         if !frames.promise(cost, reserve) {

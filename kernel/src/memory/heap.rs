@@ -231,7 +231,7 @@ fn allocate_large(layout: Layout) -> Option<Slot> {
     }
     super::lock().attempt(|frames, arena| {
         let mut slot = arena.reserve(frames, layout.size() as u64)?;
-        if !arena.grow(frames, &mut slot, pages(layout.size()), 0) {
+        if !arena.resize(frames, &mut slot, pages(layout.size()), 0) {
             arena.release(frames, slot);
             return None;
         }
@@ -241,15 +241,7 @@ fn allocate_large(layout: Layout) -> Option<Slot> {
 
 /// Gives a large allocation another size, still a large one.
 fn resize_large(slot: &mut Slot, size: usize) -> bool {
-    let pages = pages(size);
-    let resized = super::lock().attempt(|frames, arena| {
-        if pages <= slot.pages {
-            arena.shrink(frames, slot, pages);
-            return Some(());
-        }
-        arena.grow(frames, slot, pages, 0).then_some(())
-    });
-    resized.is_some()
+    super::lock().attempt(|frames, arena| arena.resize(frames, slot, pages(size), 0).then_some(())).is_some()
 }
 
 // SAFETY: what is returned is committed, or talc's, and belongs to nobody else until it is given back; its

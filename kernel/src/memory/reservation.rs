@@ -66,20 +66,13 @@ impl Reservation {
         if len > self.max {
             return false;
         }
-        let pages = len.div_ceil(PAGE as usize);
-        let done = super::lock().attempt(|frames, arena| {
-            if pages < self.slot.pages {
-                arena.shrink(frames, &mut self.slot, pages);
-                return Some(());
-            }
-            let done = pages == self.slot.pages
-                || arena.grow(frames, &mut self.slot, pages, leaving.div_ceil(PAGE as usize));
-            done.then_some(())
-        });
-        let done = done.is_some();
+        let (pages, reserve) = (len.div_ceil(PAGE as usize), leaving.div_ceil(PAGE as usize));
+        let done = super::lock()
+            .attempt(|frames, arena| arena.resize(frames, &mut self.slot, pages, reserve).then_some(()))
+            .is_some();
         if done {
             // The rest of the last page was the owner's to write, and reads as zero when it is so again.
-            let rest = (len.div_ceil(PAGE as usize) * PAGE as usize).min(self.len).saturating_sub(len);
+            let rest = (pages * PAGE as usize).min(self.len).saturating_sub(len);
             // SAFETY: within the committed pages, and given up by the owner just now.
             unsafe { self.base().add(len).write_bytes(0, rest) };
             self.len = len;
