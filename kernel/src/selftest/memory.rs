@@ -15,7 +15,7 @@ zeroing_memory_on_demand_costs_nothing_and_zeroes what_cannot_be_backed_is_refus
 a_reservation_grows_and_shrinks a_thousand_rounds_end_where_they_began alignments_are_kept
 a_growth_that_is_refused_changes_nothing what_one_leaves_the_next_has
 the_next_does_not_have_all_that_a_large_one_had as_many_are_kept_as_there_is_room_for what_is_kept_for_the_next_is_anybodys
-small_blocks_come_again_and_are_joined }
+small_blocks_come_again_and_are_joined small_blocks_are_joined_when_memory_lacks }
 
 const MIB: usize = 1 << 20;
 
@@ -312,20 +312,57 @@ fn small_blocks_come_again_and_are_joined() {
     let other = Box::new([2u64; 8]);
     let same = vec![3u8; 25];
     assert!((&raw const *other).addr() != place && same.as_ptr().addr() == place);
-    drop((other, same));
-    // Blocks all over the heap, the last ones freed anywhere: all of it is the machine's again, though one of them was wanted.
+    drop(other);
+    // Blocks all over the heap, freed from anywhere: lists keep few of them, and soon those near its beginning only.
     let before = memory::available();
     let count = (before / 512).min(80_000);
     let mut blocks: Vec<Option<Box<[u8; 100]>>> = (0..count).map(|_| Some(Box::new([4; 100]))).collect();
     assert!(memory::available() < before - count * 50);
     for start in (0..16).rev() {
-        blocks.iter_mut().skip(start).step_by(16).for_each(|block| *block = None);
+        for block in blocks.iter_mut().skip(start).step_by(16) {
+            *block = None;
+            assert!(memory::untidy() <= 256 << 10);
+        }
     }
     drop(blocks);
+    let after = memory::available();
+    assert!(after > before - (3 * MIB).min(count * 100), "{after} of {before}");
+    // All of it is the machine's again, though one of them was wanted.
     let wanted = Box::new([5u8; 100]);
+    drop(same);
+    assert!(memory::untidy() > 0);
     memory::tidy();
     assert_eq!(memory::untidy(), 0);
     let after = memory::available();
     assert!(after > before - MIB.min(count * 50), "{after} of {before}");
     drop(wanted);
+}
+
+fn small_blocks_are_joined_when_memory_lacks() {
+    balanced(|| {
+        let layout = Layout::from_size_align(1_000, 16).unwrap();
+        let mut taken: Vec<*mut u8> = Vec::with_capacity(16_000);
+        let mut blocks: Vec<_> = (0..1_000).map(|_| Box::new([7u8; 100])).collect();
+        let mut rest = Reservation::new(memory::available()).expect("address space");
+        let mut len = 0;
+        for step in [MIB, 64 << 10, 4096] {
+            while rest.commit_leaving(len + step, 0) {
+                len += step;
+            }
+        }
+        // What the heap has left, for blocks that no list has.
+        // SAFETY: the size is not 0.
+        let allocate = || Some(unsafe { alloc(layout) }).filter(|block| !block.is_null());
+        while let Some(block) = allocate() {
+            assert!(taken.len() < taken.capacity());
+            taken.push(block);
+        }
+        // (The vector's own memory would do.)
+        blocks.clear();
+        let (untidy, joined) = (memory::untidy(), allocate());
+        drop(rest);
+        assert!(untidy > 0 && joined.is_some(), "{untidy}, {joined:?}");
+        // SAFETY: allocated with this layout.
+        taken.into_iter().chain(joined).for_each(|block| unsafe { dealloc(block, layout) });
+    });
 }
