@@ -13,10 +13,10 @@ fn main() {
     let tools = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let root = tools.parent().expect("tools/ is in the workspace");
     let out = PathBuf::from(variable("OUT_DIR"));
-    // One for all profiles of the host's crates: the results are the same, and the kernel takes minutes.
+    // One for all profiles of the host's crates: the results are the same, and the kernels take minutes.
     let target = target_directory(&out).join("sisal-embedded");
 
-    // All that the kernel may be made of; what else changes there costs a cargo call that finds nothing to do.
+    // All that the kernels may be made of; what else changes there costs a cargo call that finds nothing to do.
     for path in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "boot", "kernel", "wasi", "component"] {
         let path = root.join(path);
         if path.exists() {
@@ -31,11 +31,13 @@ fn main() {
     for (name, features) in [("kernel-full", &[][..]), ("kernel-modules", &["--no-default-features"])] {
         let kernel = ["--package=kernel", "--profile=kernel", "--config=profile.kernel.strip=\"symbols\""];
         let options = [&kernel, features].concat();
-        build("the kernel", root, &target, "x86_64-unknown-linux-gnu", &options);
-        copy(&target.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name));
+        // What comes out has one name for both, and another build may be at work in the shared directory.
+        let own = out.join(format!("{name}-target"));
+        build(name, root, &own, &target, "x86_64-unknown-linux-gnu", &options);
+        copy(&own.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name));
     }
 
-    build("the tour", &tools.join("tour"), &target, "wasm32-wasip1", &["--release"]);
+    build("the tour", &tools.join("tour"), &target, &target, "wasm32-wasip1", &["--release"]);
     copy(&target.join("wasm32-wasip1/release/tour.wasm"), &out.join("tour.wasm"));
 }
 
@@ -48,15 +50,17 @@ fn target_directory(out: &Path) -> &Path {
     out.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()).unwrap_or(out)
 }
 
-fn build(what: &str, directory: &Path, target_directory: &Path, target: &str, options: &[&str]) {
+/// Builds a package in `directory`: what comes out goes to `own`, what is between to `shared`.
+fn build(what: &str, directory: &Path, own: &Path, shared: &Path, target: &str, options: &[&str]) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(directory).args(["build", "--locked", "--target", target]).args(options);
-    cargo.arg("--target-dir").arg(target_directory);
+    cargo.arg("--target-dir").arg(own);
     for (name, _) in env::vars_os() {
         if !passes(&name) {
             cargo.env_remove(name);
         }
     }
+    cargo.env("CARGO_BUILD_BUILD_DIR", shared);
     let status = cargo.status().unwrap_or_else(|error| panic!("cannot start cargo for {what}: {error}"));
     if !status.success() {
         // Cargo's own messages, above, say why.

@@ -43,6 +43,7 @@ pub fn interrupted() {
 }
 
 /// Starts a task. Dropping the handle cancels it; `detach` lets it run on.
+#[cfg_attr(not(feature = "full"), expect(dead_code, reason = "networks and servers are its users"))]
 pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Task<T> {
     let (runnable, task) = async_task::spawn(future, |runnable| READY.lock().push_back(runnable));
     runnable.schedule();

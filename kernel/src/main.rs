@@ -13,10 +13,6 @@
 //! [`arch::interrupts::poll`]: no handler but the page fault's ever runs in the middle of other code.
 #![no_std]
 #![no_main]
-#![cfg_attr(
-    not(feature = "full"),
-    allow(dead_code, reason = "a network and its servers are the users of some of it")
-)]
 
 extern crate alloc;
 

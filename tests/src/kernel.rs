@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Builds it, beside the kernel that `sisal` has in it and of the same parts; or takes the one that `SISAL_SELFTEST` names
+/// Builds it, beside the full kernel that `sisal` has in it and of the same parts; or takes the one that `SISAL_SELFTEST` names
 /// (built without optimisation across crates, or broken on purpose).
 ///
 /// # Errors

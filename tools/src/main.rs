@@ -1,6 +1,6 @@
 //! `sisal`: runs WebAssembly programs on bare metal.
 //!
-//! `run` boots the built-in kernel under QEMU with a program, carries the program's standard streams, shares
+//! `run` boots a kernel under QEMU with a program, carries the program's standard streams, shares
 //! directories with it, and exits with its exit code. `serve` has it answer HTTP requests. `image` writes what is needed to boot a program without `sisal`.
 //! Nothing of `run` itself ever goes to standard output, which is the program's.
 

@@ -168,7 +168,7 @@ pub struct MachineOptions {
     /// How the machine's processor is realised
     #[arg(long, value_name = "ACCEL", value_enum, default_value_t = AccelChoice::Auto, env = "SISAL_ACCEL")]
     pub accel: AccelChoice,
-    /// Boot this kernel instead of the built-in one
+    /// Boot this kernel instead of a built-in one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kernel: Option<PathBuf>,
 }

@@ -58,6 +58,7 @@ impl<S> StoreData<S> {
     }
 
     /// Who is woken when a call that waits can go on.
+    #[cfg_attr(not(feature = "components"), expect(dead_code, reason = "components are its users"))]
     pub(crate) fn waker(&self) -> &Waker {
         &self.waker
     }

@@ -85,6 +85,7 @@ pub(crate) fn check_for(bytes: usize) -> Result<()> {
 }
 
 /// How many bytes can be taken before [`check`] fails, as far as that is known.
+#[cfg_attr(not(feature = "components"), expect(dead_code, reason = "components are its users"))]
 pub(crate) fn spare() -> Option<usize> {
     AVAILABLE.get().map(|available| available().saturating_sub(kept()))
 }

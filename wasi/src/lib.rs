@@ -2,7 +2,7 @@
 //! globals but the account of the [`heap`] and, with the feature `tls`, the generator of its handshakes.
 //!
 //! The semantics live once, in the core modules ([`filesystem`], [`io`], [`clocks`], [`random`], …); the faces over
-//! them (preview 1 and 0.2) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
+//! them (preview 1, and 0.2 with the feature `components`) only decode a guest's bytes, call the core and spell its errors. A machine is a few traits:
 //! [`clocks::Clock`], [`random::Entropy`], [`io::InputStream`], [`io::OutputStream`] and [`filesystem::Node`].
 //!
 //! # Running a program
@@ -57,10 +57,6 @@
 //! debug assertions also sets `[profile.dev.package.wasmi]` with `debug-assertions = false` and `overflow-checks = false`. The
 //! plain `dev` profile (`opt-level = 0`) is safe, and slow; `release` is as it should be.
 #![no_std]
-#![cfg_attr(
-    not(feature = "components"),
-    allow(dead_code, reason = "some of the core is there for components only")
-)]
 
 extern crate alloc;
 #[cfg(any(test, feature = "std"))]

@@ -250,6 +250,7 @@ impl Limiter {
     }
 
     /// The same for a component.
+    #[cfg_attr(not(feature = "components"), expect(dead_code, reason = "components are its users"))]
     pub(crate) fn of_component(self) -> Self {
         Self { counts: OF_COMPONENT, ..self }
     }

@@ -53,7 +53,7 @@ impl Sisal {
         })
     }
 
-    /// Builds the kernel with its own tests in it, of the same parts; what boots it.
+    /// Builds the full kernel with its own tests in it, of the same parts; what boots it.
     fn selftests(&self, machine: &str, words: &str, initrd: &Path) -> Result<Command> {
         const TRIPLE: &str = "x86_64-unknown-linux-gnu";
         let built = self.target.join("kernel-selftest");

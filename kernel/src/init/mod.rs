@@ -262,6 +262,9 @@ impl fmt::Display for Error {
             Self::Archive(why) => write!(f, "the initrd is not an archive of `sisal image`: {why}"),
             Self::Manifest(error) => error.fmt(f),
             Self::Program(refusal @ Refusal::Memory(_)) => write!(f, "{refusal}; {MORE_MEMORY}"),
+            Self::Program(refusal @ Refusal::Component) => {
+                write!(f, "{refusal}; start the machine with the kernel that `sisal image` gives a component")
+            }
             Self::Program(refusal) => refusal.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::Network(why) => write!(f, "the program cannot have its network: {why}"),

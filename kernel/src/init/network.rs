@@ -1,5 +1,5 @@
 //! The program's network: the machine's network device with the address and the rights that the manifest asks for, and what
-//! is done over it: to get the program, to serve requests with it. `no_network` stands in its place in a kernel without.
+//! is done over it: to get the program, to serve requests with it. `no_network` stands in its place in a kernel without the feature `full`.
 
 use super::{Error, download::download, start, stdio::Stdio};
 use crate::{

@@ -1,4 +1,4 @@
-//! What a kernel without the feature `full` has in place of a network (see `network`): nothing that could be had.
+//! What a kernel without the feature `full` has in place of a network (see `network`): a type of which there is no value.
 
 use super::{Error, stdio::Stdio};
 use crate::virtio::Devices;
@@ -14,7 +14,7 @@ impl MachineNetwork<'_> {
     /// # Errors
     /// That there is none, for a person.
     pub fn open(_: &manifest::Network, _: &mut Devices, _: &Machine) -> Result<Self, String> {
-        Err("this kernel was built without one (feature `full`): start the machine with another".into())
+        Err("this kernel is for modules without one; start the machine with the kernel that `sisal image` gives a program with a network".into())
     }
 
     pub async fn configured(&self, _: &Machine) -> Result<(), String> {

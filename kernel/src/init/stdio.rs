@@ -73,6 +73,7 @@ impl Stdio {
     }
 
     /// Waits until the host says [`STOP`](manifest::STOP); for ever where it cannot.
+    #[cfg_attr(not(feature = "full"), expect(dead_code, reason = "a server is its user"))]
     pub async fn stopped(&self) {
         let orders = input(&self.consoles, port::STATUS);
         poll_fn(|task| match orders.as_ref().map(|orders| orders.poll_readable(task)) {

@@ -132,6 +132,7 @@ impl OutgoingBody {
     }
 
     /// It will not be sent: the message that it is of was refused.
+    #[cfg_attr(not(feature = "components"), expect(dead_code, reason = "components are its users"))]
     pub(crate) fn refuse(&self) {
         self.fail();
         let waiters = self.body.lock().waiters.clone();

@@ -10,6 +10,7 @@ use core::{
 static NOBODY: &Waker = Waker::noop();
 
 /// A task that looks whether something is ready, and is not to be woken when it becomes so.
+#[cfg_attr(not(feature = "components"), expect(dead_code, reason = "components are its users"))]
 pub(crate) fn looking() -> Context<'static> {
     Context::from_waker(NOBODY)
 }

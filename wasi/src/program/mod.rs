@@ -53,6 +53,11 @@ enum Inner {
     Component(ComponentProgram),
 }
 
+/// Whether bytes have the header of a module, which is what a program for preview 1 is.
+pub fn is_module(wasm: &[u8]) -> bool {
+    refusal::format(wasm) == Ok(Format::Module)
+}
+
 /// A preview 1 command.
 struct ModuleProgram {
     core: CoreModule,
@@ -61,7 +66,8 @@ struct ModuleProgram {
 }
 
 impl Program {
-    /// Compiles a WASI command: a module for preview 1 or a component for 0.2, told apart by the header.
+    /// Compiles a WASI command: a module for preview 1 or (with the feature `components`) a component for 0.2, told apart by
+    /// the header.
     ///
     /// # Errors
     /// [`Refusal`] says what is wrong, or what is missing here.
