@@ -151,8 +151,8 @@ pub fn measure() -> Result<Section> {
                 in memory for the others. The empty host function is the floor: what wasmi takes to call a function that \
                 does nothing. In the host's directory each call is one system call for all of them (opening is three, with the \
                 file's type and the closing): there the goals cannot be reached, as the system's own work on it is the larger part \
-                of the peers' time too; of a listing it is nine tenths. Of a read in memory the floor and the copy are five sixths; \
-                they alone take nearly the fifth of wasmi_wasi's time that is the goal."
+                of the peers' time too; of a listing it is nine tenths. Of a read in memory the floor and the copy are seven tenths; \
+                with the guest's look at the result they take nearly the fifth of wasmi_wasi's time that is the goal."
             .into(),
         rows,
     })
