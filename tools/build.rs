@@ -8,13 +8,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
+use std::thread;
 
 fn main() {
     let tools = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
     let root = tools.parent().expect("tools/ is in the workspace");
     let out = PathBuf::from(variable("OUT_DIR"));
-    // One for all profiles of the host's crates: the results are the same, and the kernels take minutes.
-    let target = target_directory(&out).join("sisal-embedded");
+    // For all profiles of the host's crates: the results are the same, and the kernels take minutes.
+    let shared = |name: &str| target_directory(&out).join(name);
 
     // All that the kernels may be made of; what else changes there costs a cargo call that finds nothing to do.
     for path in ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "boot", "kernel", "wasi", "component"] {
@@ -28,30 +29,40 @@ fn main() {
         println!("cargo::rerun-if-changed={}", tools.join(path).display());
     }
 
-    for (name, features) in [("kernel-full", &[][..]), ("kernel-modules", &["--no-default-features"])] {
+    let kernel = |name: &str, directory: &Path, features: &[&str]| {
         let kernel = ["--package=kernel", "--profile=kernel", "--config=profile.kernel.strip=\"symbols\""];
         let options = [&kernel, features].concat();
         // What comes out has one name for both, and another build may be at work in the shared directory.
         let own = out.join(format!("{name}-target"));
-        build(name, root, &own, &target, "x86_64-unknown-linux-gnu", &options);
-        copy(&own.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name));
-    }
+        let built = build(name, root, &own, directory, "x86_64-unknown-linux-gnu", &options);
+        built.then(|| copy(&own.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name)))
+    };
+    // Side by side, because most of their time is the linking of each, which takes one processor.
+    let (full, modules) = (shared("sisal-embedded"), shared("sisal-embedded-modules"));
+    let (full_built, modules_built) = thread::scope(|scope| {
+        let modules = scope.spawn(|| kernel("kernel-modules", &modules, &["--no-default-features"]));
+        (kernel("kernel-full", &full, &[]), modules.join().expect("it does not panic"))
+    });
 
-    build("the tour", &tools.join("tour"), &target, &target, "wasm32-wasip1", &["--release"]);
-    copy(&target.join("wasm32-wasip1/release/tour.wasm"), &out.join("tour.wasm"));
+    let tour = build("tour", &tools.join("tour"), &full, &full, "wasm32-wasip1", &["--release"]);
+    if full_built.is_none() || modules_built.is_none() || !tour {
+        exit(1);
+    }
+    copy(&full.join("wasm32-wasip1/release/tour.wasm"), &out.join("tour.wasm"));
 }
 
 fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|error| panic!("cargo sets {name}: {error}"))
 }
 
-/// The directory that cargo marked as its target directory, above this package's.
+/// The directory that has one for each profile, above this package's: `TARGET/PROFILE/build/PACKAGE/out`.
 fn target_directory(out: &Path) -> &Path {
-    out.ancestors().find(|directory| directory.join("CACHEDIR.TAG").exists()).unwrap_or(out)
+    let build = out.ancestors().find(|directory| directory.ends_with("build"));
+    build.and_then(Path::parent).and_then(Path::parent).unwrap_or(out)
 }
 
-/// Builds a package in `directory`: what comes out goes to `own`, what is between to `shared`.
-fn build(what: &str, directory: &Path, own: &Path, shared: &Path, target: &str, options: &[&str]) {
+/// Builds a package in `directory`: what comes out goes to `own`, what is between to `shared`. Gives whether it could.
+fn build(what: &str, directory: &Path, own: &Path, shared: &Path, target: &str, options: &[&str]) -> bool {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(directory).args(["build", "--locked", "--target", target]).args(options);
     cargo.arg("--target-dir").arg(own);
@@ -67,8 +78,8 @@ fn build(what: &str, directory: &Path, own: &Path, shared: &Path, target: &str, 
         eprintln!(
             "building {what} failed; does rustup have the target {target}? (`rustup target add {target}`)"
         );
-        exit(1);
     }
+    status.success()
 }
 
 /// Whether a variable of this build's environment is for the other build too: not so what is about this
