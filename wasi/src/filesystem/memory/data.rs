@@ -1,12 +1,11 @@
 //! A file's bytes: sparse, in pages, over content that was there from the start.
 
-use super::quota::Quota;
-use crate::{Error, Result, heap};
-use alloc::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-    vec::Vec,
+use super::{
+    pages::{Page, Pages},
+    quota::Quota,
 };
+use crate::{Error, Result, heap};
+use alloc::sync::Arc;
 
 /// Bytes in a page. What is stored is charged in whole pages.
 pub(super) const PAGE: usize = 4096;
@@ -18,15 +17,12 @@ pub(super) const SIZE_MAX: u64 = 1 << 44;
 /// Content that an embedder gave: read where it is, copied a page at a time when a guest writes.
 pub(super) type Content = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// A page's bytes as far as they were written: a small file takes no more than it has. Behind them there are zeros.
-type Page = Vec<u8>;
-
 /// The bytes of a file. Who drops it gives [`stored`](Self::stored) back to the quota.
 #[derive(Default)]
 pub(super) struct Data {
     size: u64,
     given: Given,
-    pages: BTreeMap<u64, Page>,
+    pages: Pages,
 }
 
 /// What is read where there is no page: content as far as it shows, then zeros.
@@ -73,7 +69,7 @@ fn reserve(page: &mut Page, len: usize) -> Result<()> {
 impl Data {
     pub(super) fn new(content: Content) -> Self {
         let len = (*content).as_ref().len() as u64;
-        Self { size: len, given: Given { content: Some(content), len }, pages: BTreeMap::new() }
+        Self { size: len, given: Given { content: Some(content), len }, pages: Pages::default() }
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -82,7 +78,7 @@ impl Data {
 
     /// Bytes charged to the quota.
     pub(super) fn stored(&self) -> u64 {
-        (self.pages.len() as u64).saturating_mul(PAGE_U64)
+        self.pages.count().saturating_mul(PAGE_U64)
     }
 
     pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> usize {
@@ -93,7 +89,7 @@ impl Data {
         while !rest.is_empty() {
             let (index, start, len) = piece(offset, rest.len());
             let (part, tail) = rest.split_at_mut(len);
-            let stored = match self.pages.get(&index) {
+            let stored = match self.pages.get(index) {
                 Some(page) => page.get(start..).unwrap_or_default(),
                 None => self.given.from(offset),
             };
@@ -137,24 +133,21 @@ impl Data {
 
     /// A page to write to, with room for `len` bytes.
     fn page(&mut self, quota: &Quota, index: u64, len: usize) -> Result<&mut Page> {
-        match self.pages.entry(index) {
-            Entry::Occupied(place) => {
-                let page = place.into_mut();
-                if page.capacity() < len {
-                    reserve(page, PAGE)?;
-                }
-                Ok(page)
-            }
-            Entry::Vacant(place) => {
-                let given = self.given.from(index.saturating_mul(PAGE_U64));
-                let given = given.get(..PAGE).unwrap_or(given);
-                let mut page = Page::new();
-                reserve(&mut page, len.max(given.len()))?;
-                quota.charge(PAGE_U64)?;
-                page.extend_from_slice(given);
-                Ok(place.insert(page))
-            }
+        if self.pages.get(index).is_none() {
+            let given = self.given.from(index.saturating_mul(PAGE_U64));
+            let given = given.get(..PAGE).unwrap_or(given);
+            let mut page = Page::new();
+            self.pages.reserve(index)?;
+            reserve(&mut page, len.max(given.len()))?;
+            quota.charge(PAGE_U64)?;
+            page.extend_from_slice(given);
+            self.pages.insert(index, page);
         }
+        let page = self.pages.get_mut(index).ok_or(Error::Io)?;
+        if page.capacity() < len {
+            reserve(page, PAGE)?;
+        }
+        Ok(page)
     }
 
     pub(super) fn set_size(&mut self, quota: &Quota, size: u64) -> Result<()> {
@@ -164,10 +157,10 @@ impl Data {
         if size < self.size {
             // What grows back later must be zeros.
             self.given.len = self.given.len.min(size);
-            let cut = self.pages.split_off(&size.div_ceil(PAGE_U64));
-            quota.release((cut.len() as u64).saturating_mul(PAGE_U64));
+            let cut = self.pages.truncate(size.div_ceil(PAGE_U64));
+            quota.release(cut.saturating_mul(PAGE_U64));
             let (index, start, _) = piece(size, PAGE);
-            if let Some(page) = self.pages.get_mut(&index) {
+            if let Some(page) = self.pages.get_mut(index) {
                 page.truncate(start);
             }
         }
@@ -179,8 +172,7 @@ impl Data {
     pub(super) fn allocate(&mut self, quota: &Quota, offset: u64, len: u64) -> Result<()> {
         let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX).ok_or(Error::FileTooLarge)?;
         let range = offset / PAGE_U64..end.div_ceil(PAGE_U64);
-        let missing =
-            (range.end - range.start).saturating_sub(self.pages.range(range.clone()).count() as u64);
+        let missing = (range.end - range.start).saturating_sub(self.pages.count_in(range.clone()));
         // Refused as a whole before anything is stored; the pages are then charged one by one.
         quota.charge(missing.saturating_mul(PAGE_U64))?;
         quota.release(missing.saturating_mul(PAGE_U64));
@@ -217,7 +209,7 @@ mod tests {
         let quota = Quota::new(PAGE_U64);
         let mut data = Data::default();
         assert_eq!(data.write_at(&quota, &[1; 4], 0), Ok(4));
-        assert_eq!((data.pages[&0].capacity(), data.stored()), (4, PAGE_U64));
+        assert_eq!((data.pages.get(0).unwrap().capacity(), data.stored()), (4, PAGE_U64));
         assert_eq!(data.write_at(&quota, &[2; 2], 1), Ok(2));
         assert_eq!(data.write_at(&quota, &[3; 2], 3), Ok(2));
         assert_eq!(data.write_at(&quota, &[4], 8), Ok(1));
@@ -229,7 +221,7 @@ mod tests {
         assert_eq!(data.read_at(&mut buffer, 0), 12);
         assert_eq!(buffer, [1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         assert_eq!(data.write_at(&quota, &[5], PAGE_U64 - 1), Ok(1));
-        assert_eq!((data.pages[&0].capacity(), data.stored()), (PAGE, PAGE_U64));
+        assert_eq!((data.pages.get(0).unwrap().capacity(), data.stored()), (PAGE, PAGE_U64));
     }
 
     #[test]

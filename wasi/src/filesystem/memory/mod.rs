@@ -13,6 +13,7 @@ mod data;
 mod directory;
 mod file;
 mod node;
+mod pages;
 mod quota;
 mod tree;
 
