@@ -35,7 +35,10 @@ fn main() {
         // What comes out has one name for both, and another build may be at work in the shared directory.
         let own = out.join(format!("{name}-target"));
         let built = build(name, root, &own, directory, "x86_64-unknown-linux-gnu", &options);
-        built.then(|| copy(&own.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name)))
+        if built {
+            copy(&own.join("x86_64-unknown-linux-gnu/kernel/kernel"), &out.join(name));
+        }
+        built
     };
     // Side by side, because most of their time is the linking of each, which takes one processor.
     let (full, modules) = (shared("sisal-embedded"), shared("sisal-embedded-modules"));
@@ -45,7 +48,7 @@ fn main() {
     });
 
     let tour = build("tour", &tools.join("tour"), &full, &full, "wasm32-wasip1", &["--release"]);
-    if full_built.is_none() || modules_built.is_none() || !tour {
+    if !(full_built && modules_built && tour) {
         exit(1);
     }
     copy(&full.join("wasm32-wasip1/release/tour.wasm"), &out.join("tour.wasm"));

@@ -82,9 +82,10 @@ pub fn measure() -> Result<Section> {
              initramfs), in the same QEMU (`-accel {}`, `-cpu max`, {RAM} MiB; q35 unless it says microvm), in turns, medians of {} \
              rounds. The whole life is that of `sisal run` for Sisal, and of QEMU alone for Linux; QEMU's own floor is `sisal run` of \
              a kernel that ends the machine with its second instruction. Programs here are modules without a network, for which `sisal` \
-             has a kernel without components and network. The start is from the kernel's entry until the program is handed to wasmi; for Linux, the uptime when its shell starts wasmi. Programs time themselves. wasmi on Linux meters no \
-             fuel unless it says so; Sisal always does: it is what guests are preempted with. A command is run again and again in one \
-             machine, in the kernel for Sisal, in a process under Linux for its peers.",
+             has a kernel without components and network. The start is from the kernel's entry until the program is handed to wasmi; \
+             for Linux, the uptime when its shell starts wasmi. Programs time themselves. wasmi on Linux meters no fuel unless it says so; \
+             Sisal always does: it is what guests are preempted with. A command is run again and again in one machine, in the kernel for \
+             Sisal, in a process under Linux for its peers.",
             accel(),
             bench.rounds
         ),

@@ -133,17 +133,16 @@ impl Data {
 
     /// A page to write to, with room for `len` bytes.
     fn page(&mut self, quota: &Quota, index: u64, len: usize) -> Result<&mut Page> {
-        if self.pages.get(index).is_none() {
-            let given = self.given.from(index.saturating_mul(PAGE_U64));
+        let Self { given, pages, .. } = self;
+        let page = pages.get_or_insert(index, || {
+            let given = given.from(index.saturating_mul(PAGE_U64));
             let given = given.get(..PAGE).unwrap_or(given);
             let mut page = Page::new();
-            self.pages.reserve(index)?;
             reserve(&mut page, len.max(given.len()))?;
             quota.charge(PAGE_U64)?;
             page.extend_from_slice(given);
-            self.pages.insert(index, page);
-        }
-        let page = self.pages.get_mut(index).ok_or(Error::Io)?;
+            Ok(page)
+        })?;
         if page.capacity() < len {
             reserve(page, PAGE)?;
         }

@@ -1,7 +1,10 @@
 //! The stored pages of a file, by number. What is in a page is not known here, nor what it costs.
 
 use crate::{Result, heap};
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, btree_map::Entry},
+    vec::Vec,
+};
 use core::ops::Range;
 
 /// A page's bytes as far as they were written: a small file takes no more than it has. Behind them there are zeros.
@@ -47,27 +50,28 @@ impl Pages {
         }
     }
 
-    /// Makes room for page `index`, if it goes to the row. A tree's cannot be refused: it is the caller who sees to it that the heap has
-    /// something left.
+    /// Page `index`, which `make` makes if it is not there. A tree's own memory cannot be refused: it is the caller who sees to it that
+    /// the heap has something left.
     ///
     /// # Errors
-    /// [`Error::NoMemory`](crate::Error::NoMemory).
-    pub(super) fn reserve(&mut self, index: u64) -> Result<()> {
-        if self.is_next(index) { heap::reserve(&mut self.row, 1) } else { Ok(()) }
-    }
-
-    /// Adds a page that is not there yet.
-    pub(super) fn insert(&mut self, index: u64, page: Page) {
-        if self.is_next(index) {
-            self.row.push(page);
-        } else {
-            self.tree.insert(index, page);
+    /// What `make` fails with; [`Error::NoMemory`](crate::Error::NoMemory).
+    pub(super) fn get_or_insert(
+        &mut self,
+        index: u64,
+        mut make: impl FnMut() -> Result<Page>,
+    ) -> Result<&mut Page> {
+        let Self { row, tree } = self;
+        if place(index) == row.len() && row.len() < ROW && !tree.contains_key(&index) {
+            heap::reserve(row, 1)?;
+            row.push(make()?);
         }
-    }
-
-    /// Whether page `index`, which is not there yet, belongs to the row's end.
-    fn is_next(&self, index: u64) -> bool {
-        place(index) == self.row.len() && self.row.len() < ROW
+        match row.get_mut(place(index)) {
+            Some(page) => Ok(page),
+            None => match tree.entry(index) {
+                Entry::Occupied(page) => Ok(page.into_mut()),
+                Entry::Vacant(free) => Ok(free.insert(make()?)),
+            },
+        }
     }
 
     /// Drops all pages from number `len` on; how many there were.
@@ -117,8 +121,8 @@ mod tests {
                     }
                 }
                 _ if !wanted.contains_key(&index) => {
-                    pages.reserve(index).unwrap();
-                    pages.insert(index, content.clone());
+                    let page = pages.get_or_insert(index, || Ok(content.clone()));
+                    assert_eq!(page, Ok(&mut content.clone()));
                     wanted.insert(index, content);
                 }
                 _ => {}
@@ -134,7 +138,9 @@ mod tests {
     #[test]
     fn a_row_has_its_bound_and_takes_no_memory_when_it_is_empty() {
         let mut pages = Pages::default();
-        (0..ROW as u64 + 5).for_each(|index| pages.insert(index, Page::new()));
+        for index in 0..ROW as u64 + 5 {
+            assert!(pages.get_or_insert(index, || Ok(Page::new())).is_ok());
+        }
         assert_eq!((pages.row.len(), pages.tree.len()), (ROW, 5));
         assert_eq!((pages.truncate(1), pages.truncate(0)), (ROW as u64 + 4, 1));
         assert_eq!(pages.row.capacity(), 0);
